@@ -72,16 +72,17 @@ def choose(names: Sequence[str], root: Path = ROOT) -> list[Benchmark]:
 
 
 def survey(
-    chosen: Iterable[Benchmark], seeds: int, device: str, folder: Path, root: Path = ROOT
+    chosen: Iterable[Benchmark], seeds: Iterable[int], device: str, folder: Path, root: Path = ROOT
 ) -> list[Line]:
-    """Every line that the chosen benchmarks should have for seeds 0 to ``seeds - 1``."""
+    """Every line that the chosen benchmarks should have for these seeds."""
+    seeds = tuple(seeds)
     lines = []
     for benchmark in chosen:
         path = record_path(folder, benchmark.key, device)
         present = {(r["arm"], r["seed"]): r for r in read_file(path)}
         claims = claim_digests(benchmark.key, root)
         for arm in benchmark.arms:
-            for seed in range(seeds):
+            for seed in seeds:
                 record = present.get((arm.arm, seed))
                 stale = None if record is None else staleness(record, arm, root)
                 key, tests = expected_key(arm, seed, root), claims.get(arm.arm, {})

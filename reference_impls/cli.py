@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -20,7 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from reference_impls import bench as matrix
-from reference_impls import ledger
+from reference_impls import grids, ledger
 from reference_impls.jobs import Job, execute, sentence
 from reference_impls.records import RECORDS, Record, device_kind, digest, write_text
 from reference_impls.registry import Problem, bed_values, config_values, find_method, methods
@@ -141,20 +142,25 @@ def bench(
     canaries: Annotated[
         bool, typer.Option("--canaries", help="Repeat the first 20 updates of the committed records.")
     ] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Run the grids that settings are chosen by, on seeds 100 and 101.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run what the benchmarks lack: missing runs first, then those that are out of date."""
     deadline = matrix.deadline_of(budget)
-    chosen = matrix.choose(names or [])
+    compared = matrix.choose(names or [])
+    chosen = [grids.grid_of(b) for b in compared] if grid else compared
     where = resolve(device)
     workers = jobs or default_jobs(where)
     if canaries:
         check_canaries(chosen, seeds, where, workers, deadline, commit, as_json)
         return
-    folder = RECORDS if commit else out
-    lines = matrix.survey(chosen, seeds, where, folder)
+    base = RECORDS if commit else out
+    folder = base / grids.FOLDER if grid else base
+    lines = matrix.survey(chosen, grids.TUNING_SEEDS if grid else range(seeds), where, folder)
     todo = matrix.due(lines, missing, redo)
-    known = {} if redo else matrix.known_runs(where, folder)
+    known = {} if redo or grid else matrix.known_runs(where, folder)
     failed: list[dict[str, object]] = []
     written = 0
     with progress() as bar:
@@ -168,7 +174,9 @@ def bench(
                     failed.append({"benchmark": line.benchmark.key, "arm": line.arm.arm, "seed": line.seed})
                     failed[-1]["error"] = result.error
     left = len(todo) - written - len(failed)
-    verdicts = ledger.update([b.key for b in chosen], folder) if device_kind(where) == "cpu" else {}
+    judged = device_kind(where) == "cpu" and not grid
+    verdicts = ledger.update([b.key for b in chosen], folder) if judged else {}
+    found = [choice for b in compared for choice in grids.choices(b, base)] if grid else []
     summary = {
         "device": device_kind(where),
         "folder": str(folder),
@@ -178,6 +186,7 @@ def bench(
         "failed": failed,
         "left": left,
         "verdicts": {key: entry["verdict"] for key, entry in verdicts.items()},
+        "choices": [asdict(choice) for choice in found],
     }
     if as_json:
         print_json(summary)
@@ -188,6 +197,12 @@ def bench(
         )
         for key, entry in verdicts.items():
             print(f"{key}: {entry['verdict']} ({entry['mean']:.3g} ± {entry['half_width']:.2g})")
+        for choice in found:
+            means = ", ".join(f"{value:g}: {mean:.3g}" for value, mean in choice.means)
+            print(
+                f"{choice.arm}, {choice.measure} by {choice.setting}: {means}; "
+                f"best {choice.best:g}, used {choice.used:g}"
+            )
     if failed:
         raise typer.Exit(1)
 
@@ -202,7 +217,7 @@ def check_canaries(
     as_json: bool,
 ) -> None:
     """Repeat the canaries of the committed records; with ``commit`` mark the records that moved."""
-    lines = [line for line in matrix.survey(chosen, seeds, device, RECORDS) if line.record is not None]
+    lines = [line for line in matrix.survey(chosen, range(seeds), device, RECORDS) if line.record is not None]
     reports: list[dict[str, object]] = []
     checked = 0
     with progress() as bar:

@@ -126,6 +126,20 @@ class ClaimTest:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """One entry of a ``GRIDS`` literal: values of a setting, tried for some arms of a comparison on tuning seeds."""
+
+    place: str
+    arms: tuple[str, ...]
+    setting: str
+    values: tuple[float, ...]
+    measure: str
+    """What the choice is made by, as a column of records: ``metrics.gap_closed``."""
+    best: str = "highest"
+    """Or ``lowest``."""
+
+
+@dataclass(frozen=True)
 class Setting:
     """A field of a config dataclass as it stands in the source."""
 
@@ -246,6 +260,28 @@ def claim_tests(root: Path = ROOT) -> dict[str, ClaimTest]:
             if key in found:
                 raise Problem(f"{place} is already tested by {found[key].benchmark!r}.")
             found[key] = test
+    return found
+
+
+def grids(benchmark: Benchmark) -> tuple[Grid, ...]:
+    """The grids of a benchmark: at most four values for each arm, the arm's own among them."""
+    node = _assignment(_parse(benchmark.path), "GRIDS")
+    entries = _evaluate(node.value, benchmark.path) if node is not None and node.value is not None else []
+    place = _place(benchmark.path, node.lineno if node is not None else 1)
+    if not isinstance(entries, list):
+        raise Problem(f"{place}: GRIDS is not a list.")
+    found = tuple(_fill(Grid, entry, {"place": place}, f"{place}: a grid") for entry in entries)
+    arms = {arm.arm: arm for arm in benchmark.arms}
+    for grid in found:
+        if not 2 <= len(set(grid.values)) == len(grid.values) <= 4:
+            raise Problem(f"{place}: a grid has two to four different values.")
+        if grid.best not in ("highest", "lowest"):
+            raise Problem(f"{place}: 'best' is 'highest' or 'lowest', not {grid.best!r}.")
+        for name in grid.arms:
+            if name not in arms:
+                raise Problem(f"{place} names an unknown arm {name!r}{did_you_mean(name, arms)}")
+    if repeated := {name for grid in found for name in grid.arms if sum(name in g.arms for g in found) > 1}:
+        raise Problem(f"{place}: two grids are for the arm {min(repeated)!r}.")
     return found
 
 

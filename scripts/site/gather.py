@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from reference_impls import contract_record, effects, museum, reductions, registry, truth_tables
+from reference_impls import contract_record, effects, grids, museum, reductions, registry, truth_tables
 from reference_impls import records as run_records
 from reference_impls.benchmarks.summary import half_width, shown
 from scripts.catalog.evidence import claim_standings, run_but_for_seed
@@ -166,6 +166,27 @@ def _benchmark(facts: registry.Benchmark, root: Path, runs: Runs, problems: list
         methods=tuple(dict.fromkeys(arm.method for arm in facts.arms)),
         results=_attempt(lambda: _results(facts, root, cpu), problems) if complete else None,
         gpu=_gpu_note(facts, root, cpu, cuda) if cuda else None,
+        choices=_attempt(lambda: _choices(facts, root), problems),
+    )
+
+
+def _choices(facts: registry.Benchmark, root: Path) -> Table | None:
+    """One line per arm whose setting a grid was run for."""
+    implementations = root / "reference_impls"
+    found = grids.choices(facts, implementations / "records", implementations)
+    rows = tuple(
+        (
+            one.arm,
+            one.setting,
+            one.measure.partition(".")[2].replace("_", " "),
+            "; ".join(f"{value:g}: {mean:.3f}" for value, mean in one.means),
+            f"{one.best:g}",
+            f"{one.used:g}",
+        )
+        for one in found
+    )
+    return (
+        Table(("arm", "setting", "chosen by", "mean for each value", "best", "used"), rows) if rows else None
     )
 
 

@@ -155,6 +155,8 @@ class Benchmark:
     methods: tuple[str, ...]
     results: Results | None
     gpu: GpuNote | None
+    choices: Table | None = None
+    """What the grid said about its settings."""
 
 
 @dataclass(frozen=True)

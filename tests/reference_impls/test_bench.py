@@ -30,7 +30,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def matrix(folder: Path, names: Sequence[str] = ("demo",), seeds: int = 2, **how: bool) -> list[bench.Result]:
-    lines = bench.survey(bench.choose(names, ROOT), seeds, "cpu", folder, ROOT)
+    lines = bench.survey(bench.choose(names, ROOT), range(seeds), "cpu", folder, ROOT)
     known = bench.known_runs("cpu", folder, ROOT)
     return list(bench.run_lines(bench.due(lines, **how), "cpu", folder, 2, run, known=known))
 
@@ -96,7 +96,7 @@ def test_missing_runs_come_first_then_the_oldest_that_are_out_of_date(tmp_path: 
     rows[0]["config_digest"], rows[0]["date"] = "other", "2026-02-02"
     rows[4]["stale"], rows[4]["date"] = "its canary moved", "2026-01-01"
     path.write_text("".join(json.dumps(r) + "\n" for r in rows if (r["arm"], r["seed"]) != ("slow", 2)))
-    lines = bench.survey(bench.choose(["demo"], ROOT), 3, "cpu", tmp_path / "r", ROOT)
+    lines = bench.survey(bench.choose(["demo"], ROOT), range(3), "cpu", tmp_path / "r", ROOT)
     assert [line.name for line in bench.due(lines)] == [
         "demo: slow, seed 2",
         "demo: default, seed 1",
@@ -109,7 +109,7 @@ def test_missing_runs_come_first_then_the_oldest_that_are_out_of_date(tmp_path: 
 
 
 def test_no_run_is_started_when_the_time_is_up(tmp_path: Path, log: Path) -> None:
-    lines = bench.survey(bench.choose(["demo"], ROOT), 1, "cpu", tmp_path, ROOT)
+    lines = bench.survey(bench.choose(["demo"], ROOT), range(1), "cpu", tmp_path, ROOT)
     assert list(bench.run_lines(lines, "cpu", tmp_path, 1, run, deadline=time.monotonic())) == []
     assert not log.exists()
     done = start(tmp_path / "r", "--budget", "0.5s", "--json", delay=0.6).communicate(timeout=60)[0]
@@ -189,7 +189,7 @@ def test_canaries_that_moved_are_reported_and_marked(tmp_path: Path, monkeypatch
     matrix(folder)
 
     def canaries() -> list[bench.CanaryResult]:
-        lines = bench.survey(bench.choose(["demo"], ROOT), 2, "cpu", folder, ROOT)
+        lines = bench.survey(bench.choose(["demo"], ROOT), range(2), "cpu", folder, ROOT)
         return list(bench.run_canaries(lines, "cpu", 2, run))
 
     assert all(not result.moved and not result.error for result in canaries())

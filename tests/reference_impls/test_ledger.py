@@ -20,7 +20,7 @@ FIRST, SECOND = "nobody2020fast/c1", "nobody2020fast/c2"
 
 
 def measure(folder: Path, seeds: int = 5, root: Path = ROOT) -> None:
-    lines = bench.survey(bench.choose(["third"], root), seeds, "cpu", folder, root)
+    lines = bench.survey(bench.choose(["third"], root), range(seeds), "cpu", folder, root)
     list(
         bench.run_lines(bench.due(lines), "cpu", folder, 2, run, known=bench.known_runs("cpu", folder, root))
     )
@@ -69,10 +69,10 @@ def test_four_seeds_are_not_enough(tmp_path: Path) -> None:
 
 
 def test_a_run_that_another_benchmark_made_earlier_does_not_count(tmp_path: Path) -> None:
-    lines = bench.survey(bench.choose(["demo"], ROOT), 5, "cpu", tmp_path, ROOT)
+    lines = bench.survey(bench.choose(["demo"], ROOT), range(5), "cpu", tmp_path, ROOT)
     list(bench.run_lines(lines, "cpu", tmp_path, 2, run))
     assert bench.known_runs("cpu", tmp_path, ROOT)
-    lines = bench.survey(bench.choose(["third"], ROOT), 1, "cpu", tmp_path, ROOT)
+    lines = bench.survey(bench.choose(["third"], ROOT), range(1), "cpu", tmp_path, ROOT)
     made: list[object] = []
     results = bench.run_lines(
         lines, "cpu", tmp_path, 1, run, deadline=0, known=bench.known_runs("cpu", tmp_path, ROOT)
@@ -121,9 +121,9 @@ def test_the_digest_covers_what_decides_and_nothing_else(
 
 def test_a_band_changed_afterwards_makes_its_records_stale(tree: Path, tmp_path: Path) -> None:
     measure(tmp_path / "r", root=tree)
-    assert bench.due(bench.survey(bench.choose(["third"], tree), 5, "cpu", tmp_path / "r", tree)) == []
+    assert bench.due(bench.survey(bench.choose(["third"], tree), range(5), "cpu", tmp_path / "r", tree)) == []
     changed(tree, '">= 2.5"', '">= 2"')
-    lines = bench.survey(bench.choose(["third"], tree), 5, "cpu", tmp_path / "r", tree)
+    lines = bench.survey(bench.choose(["third"], tree), range(5), "cpu", tmp_path / "r", tree)
     assert len(bench.due(lines)) == 10
     assert "nobody2020fast/c1 was written or changed after the run" in str(lines[0].stale)
 

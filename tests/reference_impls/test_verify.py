@@ -78,7 +78,7 @@ Verdicts = Callable[..., dict[str, verify.Verdict]]
 @pytest.fixture
 def verdicts(tmp_path: Path) -> Verdicts:
     """Record three seeds of the fake method, then verify on a device."""
-    lines = bench.survey(bench.choose(["demo"], ROOT), 3, "cpu", tmp_path, ROOT)
+    lines = bench.survey(bench.choose(["demo"], ROOT), range(3), "cpu", tmp_path, ROOT)
     list(bench.run_lines(lines, "cpu", tmp_path, 1, run))
 
     def judge(*facts: registry.MethodFacts, device: str = "cpu", **how: Any) -> dict[str, verify.Verdict]:

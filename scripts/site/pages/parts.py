@@ -121,9 +121,22 @@ def measured(view: View, benchmark: Benchmark) -> tuple[Html, ...]:
         question,
         figure,
         details("The table behind this figure", table, class_="fold figure-table"),
+        *_choices_part(benchmark),
         _provenance_part(view, results.provenance, benchmark),
         gpu(benchmark),
     )
+
+
+def _choices_part(benchmark: Benchmark) -> tuple[Html, ...]:
+    """How the settings were chosen, behind a fold."""
+    if benchmark.choices is None:
+        return ()
+    words = (
+        "One grid for all arms, run once on the seeds 100 and 101, which no figure uses. Where the value used is not "
+        "the best of the grid, it was fixed before the grid was run."
+    )
+    table = data_table(benchmark.choices, f"The grid of {benchmark.key}")
+    return (details("How the settings were chosen", element("p", words), table, class_="fold"),)
 
 
 def _images(view: View, benchmark: Benchmark, results: Results) -> Html:

@@ -5,7 +5,7 @@ import os
 import time
 from pathlib import Path
 
-from reference_impls import bench, cli
+from reference_impls import bench, cli, grids
 from reference_impls.core.digest import digest
 from reference_impls.jobs import Job
 from reference_impls.registry import bed_values, config_values
@@ -50,6 +50,7 @@ def run(job: Job) -> dict:
 
 def main(*arguments: str) -> None:
     """The real command line over the fake methods."""
+    grids.choices = functools.partial(grids.choices, root=ROOT)
     bench.survey = functools.partial(bench.survey, root=ROOT)
     bench.choose = functools.partial(bench.choose, root=ROOT)
     bench.known_runs = functools.partial(bench.known_runs, root=ROOT)

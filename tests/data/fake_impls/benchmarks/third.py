@@ -9,6 +9,9 @@ BENCHMARK = {
         {"arm": "low", "method": "fast"},
     ],
 }
+GRIDS = [
+    {"arms": ["high", "low"], "setting": "beta", "values": [0.5, 1, 2], "measure": "metrics.gap_closed"},
+]
 CLAIMS = {
     "nobody2020fast/c1": {
         "test": "The difference of the two arms.",
