@@ -21,7 +21,7 @@ else
 INSTALL = $(BIN)/python -m pip install $(PIP_ARGS)
 endif
 
-.PHONY: help setup atlas site serve test lint proof parity clean
+.PHONY: help setup atlas site serve test lint canaries parity clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -30,7 +30,7 @@ help:
 	@echo "make test     environment, then every check there is"
 	@echo "make site     as atlas, without serving"
 	@echo "make setup    only the environment, in $(VENV)"
-	@echo "make lint | proof | parity    parts of make test"
+	@echo "make lint | canaries | parity    parts of make test"
 	@echo "make clean    remove the environments and the built site"
 
 setup: $(VENV)/.installed
@@ -54,8 +54,8 @@ serve: setup
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory site $(PORT) >/dev/null 2>&1 \
 		|| { echo "Port $(PORT) is not free: make atlas PORT=8001"; exit 1; }
 
-# The last line of output is pytest's summary.
-test: lint proof parity
+# The last line of output is pytest's summary. Contracts and mutants run within it, side by side with the rest.
+test: lint canaries parity
 	$(BIN)/python -m pytest --ignore=tests/parity $(PYTEST_ARGS)
 
 lint: setup
@@ -64,9 +64,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/rlhf check
 
-# Every contract and mutant, and the canaries of two seeds of every committed run; `rlhf bench --canaries` does all five.
-proof: setup
-	$(BIN)/rlhf contract
+# The canaries of two seeds of every committed run; `rlhf bench --canaries` does all five.
+canaries: setup
 	$(BIN)/rlhf bench --canaries --seeds 2
 
 # TRL lives in an environment of its own, laid over the first, so that nothing else can come to need it.

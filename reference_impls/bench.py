@@ -90,6 +90,11 @@ def survey(
     return lines
 
 
+def is_default(arm: Arm, root: Path = ROOT) -> bool:
+    """Whether an arm runs its method with the method's own settings, on the bed that the method asks for."""
+    return expected_key(arm, 0, root) == expected_key(Arm(arm.arm, arm.method), 0, root)
+
+
 def due(lines: Iterable[Line], missing_only: bool = False, redo: bool = False) -> list[Line]:
     """The lines to run: those that are not there, then (oldest first) those that are out of date."""
     wanted = [

@@ -145,6 +145,9 @@ def bench(
     grid: Annotated[
         bool, typer.Option("--grid", help="Run the grids that settings are chosen by, on seeds 100 and 101.")
     ] = False,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="Only the runs of each method with its own settings.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run what the benchmarks lack: missing runs first, then those that are out of date."""
@@ -159,6 +162,7 @@ def bench(
     base = RECORDS if commit else out
     folder = base / grids.FOLDER if grid else base
     lines = matrix.survey(chosen, grids.TUNING_SEEDS if grid else range(seeds), where, folder)
+    lines = [line for line in lines if not defaults or matrix.is_default(line.arm)]
     todo = matrix.due(lines, missing, redo)
     known = {} if redo or grid else matrix.known_runs(where, folder)
     failed: list[dict[str, object]] = []

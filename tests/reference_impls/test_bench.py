@@ -108,6 +108,18 @@ def test_missing_runs_come_first_then_the_oldest_that_are_out_of_date(tmp_path: 
     assert all("stale" not in r and r["config_digest"] != "other" for r in read_file(path))
 
 
+def test_only_the_runs_with_a_method_s_own_settings(tmp_path: Path) -> None:
+    words = ["demo", "second", "--defaults", "--seeds", "1", "--json"]
+    summary = json.loads(start(tmp_path / "r", *words).communicate(timeout=60)[0])
+    assert summary["written"] == 3 and summary["left"] == 0
+    rows = read_records(tmp_path / "r")
+    assert {(r["benchmark"], r["arm"]) for r in rows} == {
+        ("demo", "default"),
+        ("demo", "default again"),
+        ("second", "the default"),
+    }
+
+
 def test_no_run_is_started_when_the_time_is_up(tmp_path: Path, log: Path) -> None:
     lines = bench.survey(bench.choose(["demo"], ROOT), range(1), "cpu", tmp_path, ROOT)
     assert list(bench.run_lines(lines, "cpu", tmp_path, 1, run, deadline=time.monotonic())) == []
