@@ -11,6 +11,7 @@ from reference_impls.jobs import Job, execute, run_jobs
 from reference_impls.records import (
     Record,
     RunKey,
+    device_kind,
     expected_key,
     read_file,
     record_path,
@@ -74,10 +75,10 @@ def choose(names: Sequence[str], root: Path = ROOT) -> list[Benchmark]:
 def survey(
     chosen: Iterable[Benchmark], seeds: Iterable[int], device: str, folder: Path, root: Path = ROOT
 ) -> list[Line]:
-    """Every line that the chosen benchmarks should have for these seeds."""
+    """Every line that the chosen benchmarks should have for these seeds on this kind of device."""
     seeds = tuple(seeds)
     lines = []
-    for benchmark in chosen:
+    for benchmark in (b for b in chosen if device_kind(device) in b.devices):
         path = record_path(folder, benchmark.key, device)
         present = {(r["arm"], r["seed"]): r for r in read_file(path)}
         claims = claim_digests(benchmark.key, root)

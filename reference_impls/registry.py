@@ -100,6 +100,8 @@ class Benchmark:
     arms: tuple[Arm, ...]
     measures: tuple[str, ...] = ()
     """Metrics of its own kind of method that its table and figure read."""
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    """Where it is worth running; the first is the one whose records its figure shows."""
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,8 @@ def _benchmarks(root: Path, files: tuple[object, ...]) -> dict[str, Benchmark]:
         found_arms = _swept(entry.get("arms", ()), root)
         arms = tuple(_fill(Arm, arm, {}, f"{place}: arm {i}") for i, arm in enumerate(found_arms, start=1))
         benchmark = _fill(Benchmark, {**entry, "arms": arms}, here, place)
+        if not benchmark.devices or set(benchmark.devices) - {"cpu", "cuda"}:
+            raise Problem(f"{place}: 'devices' names cpu, cuda or both.")
         labels = [arm.arm for arm in arms]
         if repeated := {label for label in labels if labels.count(label) > 1}:
             raise Problem(f"{place}: two arms are called {min(repeated)!r}.")

@@ -302,7 +302,9 @@ class ExactBed:
         """Two answers for each prompt row, as annotators are shown them, by their places in the space: (n, 2)."""
         if self.pool is not None:
             return torch.multinomial(self.pool[rows], 2, generator=generator)
-        return torch.multinomial(self.reference_logps[rows].exp(), 2, replacement=True, generator=generator)
+        laws = (self.reference_logps[block].exp() for block in rows.split(self._at_once(2**28)))
+        drawn = [torch.multinomial(law, 2, replacement=True, generator=generator) for law in laws]
+        return torch.cat(drawn)
 
     def compare(self, rows: Tensor, drawn: Tensor, generator: torch.Generator) -> Pairs:
         """Label pairs of answers, ``drawn`` (n, 2) being their places in the space, by Bradley-Terry annotators."""
@@ -328,7 +330,12 @@ class ExactBed:
     def logps(self, policy: Policy) -> Tensor:
         """Exact log-probability of every sequence, without gradient: (prompts, sequences)."""
         with torch.no_grad():
-            return sequence_logps(policy, self.prompts, self.space)
+            blocks = self.prompts.split(self._at_once(2**21))
+            return torch.cat([sequence_logps(policy, block, self.space) for block in blocks])
+
+    def _at_once(self, numbers: int) -> int:
+        """How many prompts to treat together, so that a table of them holds about so many numbers: at least one."""
+        return max(1, numbers // len(self.space))
 
     def centred(self, scores: Tensor) -> Tensor:
         """Scores (prompts, sequences) minus their mean under the reference: the shift that pairs leave free."""
@@ -341,7 +348,8 @@ class ExactBed:
     @cached_property
     def _reference_tokens(self) -> Tensor:
         with torch.no_grad():
-            return self.space.token_logps(self.reference.level_logps(self.prompts))
+            blocks = self.prompts.split(self._at_once(2**21))
+            return torch.cat([self.space.token_logps(self.reference.level_logps(block)) for block in blocks])
 
     # -- the reference ---------------------------------------------------------------------------------
 

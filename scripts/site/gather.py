@@ -155,7 +155,8 @@ def _interval(values: list[float | None]) -> str:
 
 def _benchmark(facts: registry.Benchmark, root: Path, runs: Runs, problems: list[str]) -> Benchmark:
     cpu, cuda = runs.get((facts.key, "cpu"), []), runs.get((facts.key, "cuda"), [])
-    complete = {arm.arm for arm in facts.arms} <= {record["arm"] for record in cpu}
+    shown = runs.get((facts.key, facts.devices[0]), [])
+    complete = {arm.arm for arm in facts.arms} <= {record["arm"] for record in shown}
     return Benchmark(
         key=facts.key,
         question=facts.question,
@@ -164,7 +165,8 @@ def _benchmark(facts: registry.Benchmark, root: Path, runs: Runs, problems: list
         text=_text(facts.path),
         arms=tuple(arm.arm for arm in facts.arms),
         methods=tuple(dict.fromkeys(arm.method for arm in facts.arms)),
-        results=_attempt(lambda: _results(facts, root, cpu), problems) if complete else None,
+        devices=tuple(facts.devices),
+        results=_attempt(lambda: _results(facts, root, shown), problems) if complete else None,
         gpu=_gpu_note(facts, root, cpu, cuda) if cuda else None,
         choices=_attempt(lambda: _choices(facts, root), problems),
     )
@@ -201,7 +203,7 @@ def _results(facts: registry.Benchmark, root: Path, records: list[Record]) -> Re
         raise registry.Problem(
             f"{facts.path.name} fails on its records: {type(error).__name__}: {error}"
         ) from error
-    return Results(table, figure, conclusion, _provenance(facts, root, records, "cpu"))
+    return Results(table, figure, conclusion, _provenance(facts, root, records, facts.devices[0]))
 
 
 def _provenance(facts: registry.Benchmark, root: Path, records: list[Record], kind: str) -> Provenance:

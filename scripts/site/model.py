@@ -157,6 +157,7 @@ class Benchmark:
     gpu: GpuNote | None
     choices: Table | None = None
     """What the grid said about its settings."""
+    devices: tuple[str, ...] = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,12 @@ def test_only_the_runs_with_a_method_s_own_settings(tmp_path: Path) -> None:
         ("demo", "default again"),
         ("second", "the default"),
     }
+
+
+def test_a_benchmark_for_a_gpu_asks_nothing_of_a_cpu(tmp_path: Path) -> None:
+    only = [replace(b, devices=("cuda",)) for b in bench.choose(["demo"], ROOT)]
+    assert bench.survey(only, range(2), "cpu", tmp_path, ROOT) == []
+    assert len(bench.survey(only, range(2), "cuda", tmp_path, ROOT)) == 6
 
 
 def test_no_run_is_started_when_the_time_is_up(tmp_path: Path, log: Path) -> None:

@@ -103,7 +103,8 @@ def measured(view: View, benchmark: Benchmark) -> tuple[Html, ...]:
     results = benchmark.results
     if results is None:
         what = "This benchmark is written but has no committed records yet. To make them: "
-        command = element("code", f"rlhf bench {benchmark.key} --commit")
+        device = "" if benchmark.devices[0] == "cpu" else f" --device {benchmark.devices[0]}"
+        command = element("code", f"rlhf bench {benchmark.key}{device} --commit")
         return (
             question,
             element("div", element("p", what, command), class_="callout callout--quiet"),
