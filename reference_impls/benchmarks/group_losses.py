@@ -83,6 +83,15 @@ BENCHMARK = {
     ],
 }
 
+GRIDS = [
+    {
+        "arms": ["GRPO", "Dr. GRPO", "GSPO", "CISPO", "GMPO"],
+        "setting": "lr",
+        "values": [5e-4, 1e-3, 2e-3],
+        "measure": "metrics.gap_closed",
+    },
+]
+
 
 CLAIMS = {
     "liu2025understanding/c1": {

@@ -23,6 +23,15 @@ BENCHMARK = {
     "measures": [],
 }
 
+GRIDS = [
+    {
+        "arms": ["offline DPO", "online DPO", "policy against reference"],
+        "setting": "lr",
+        "values": [5e-4, 1e-3, 2e-3],
+        "measure": "metrics.gap_closed",
+    },
+]
+
 CLAIMS = {
     "guo2024direct/c1": {
         "test": "Gap closed by DPO on the current policy's answers in 8 rounds minus gap closed by DPO on as many "

@@ -21,6 +21,15 @@ BENCHMARK = {
     ],
 }
 
+GRIDS = [
+    {
+        "arms": ["REINFORCE", "REINFORCE, mean baseline", "RLOO", "PPO", "A2C", "GRPO", "GRPO, KL in reward"],
+        "setting": "lr",
+        "values": [1e-3, 2e-3, 4e-3],
+        "measure": "metrics.gap_closed",
+    },
+]
+
 
 def table(runs: pd.DataFrame) -> pd.DataFrame:
     """End of training, by method."""

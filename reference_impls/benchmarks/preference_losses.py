@@ -20,6 +20,15 @@ BENCHMARK = {
     ],
 }
 
+GRIDS = [
+    {
+        "arms": ["DPO", "IPO", "cDPO", "robust DPO", "hinge", "f-DPO (JS)"],
+        "setting": "lr",
+        "values": [5e-4, 1e-3, 2e-3],
+        "measure": "metrics.gap_closed",
+    },
+]
+
 
 def table(runs: pd.DataFrame) -> pd.DataFrame:
     """Each loss: its own target, the common yardstick, and what it costs in KL."""

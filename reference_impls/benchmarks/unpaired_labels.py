@@ -60,6 +60,15 @@ BENCHMARK = {
     ],
 }
 
+GRIDS = [
+    {
+        "arms": ["DPO, pairs", "KTO, thumbs", "APO-zero, thumbs", "BCO, thumbs", "NCA, thumbs"],
+        "setting": "lr",
+        "values": [5e-4, 1e-3, 2e-3],
+        "measure": "metrics.gap_closed",
+    },
+]
+
 CLAIMS = {
     "ethayarajh2024kto/c1": {
         "test": (
