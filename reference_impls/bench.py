@@ -26,7 +26,9 @@ from reference_impls.registry import (
     Problem,
     benchmarks,
     claim_digests,
+    claim_tests,
     did_you_mean,
+    methods,
 )
 
 RELATIVE, FLOOR = 1e-3, 1e-4
@@ -63,13 +65,22 @@ class Result:
 
 
 def choose(names: Sequence[str], root: Path = ROOT) -> list[Benchmark]:
-    """The benchmarks called by their key or by a category; all of them without a name."""
+    """The benchmarks called by their key, by a category or by a paper; all of them without a name.
+
+    A paper calls those that test its claims and those that run its methods with their own settings.
+    """
     known = benchmarks(root)
+    called = {key: {key, *benchmark.categories} for key, benchmark in known.items()}
+    for claim, test in claim_tests(root).items():
+        called[test.benchmark].add(claim.partition("/")[0])
+    papers = {key: facts.paper for key, facts in methods(root).items()}
+    for key, benchmark in known.items():
+        called[key] |= {papers[arm.method] for arm in benchmark.arms if is_default(arm, root)}
     for name in names:
-        if not any(name == b.key or name in b.categories for b in known.values()):
-            every = {*known, *(c for b in known.values() for c in b.categories)}
-            raise Problem(f"There is no benchmark or category {name!r}{did_you_mean(name, every)}")
-    return [b for b in known.values() if not names or {b.key, *b.categories} & set(names)]
+        if not any(name in own for own in called.values()):
+            every = set().union(*called.values())
+            raise Problem(f"There is no benchmark, category or paper {name!r}{did_you_mean(name, every)}")
+    return [b for key, b in known.items() if not names or called[key] & set(names)]
 
 
 def survey(

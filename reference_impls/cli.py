@@ -129,7 +129,7 @@ def run(
 @one_sentence
 def bench(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[BENCHMARK|CATEGORY]...", help="All without a name.")
+        list[str] | None, typer.Argument(metavar="[BENCHMARK|CATEGORY|PAPER]...", help="All without a name.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 to N-1.")] = 5,
     jobs: JobsOption = None,

@@ -109,6 +109,10 @@ def test_missing_runs_come_first_then_the_oldest_that_are_out_of_date(tmp_path: 
     assert all("stale" not in r and r["config_digest"] != "other" for r in read_file(path))
 
 
+def test_a_paper_calls_what_tests_its_claims_and_runs_its_methods() -> None:
+    assert [b.key for b in bench.choose(["nobody2020fast"], ROOT)] == ["demo", "second", "third"]
+
+
 def test_only_the_runs_with_a_method_s_own_settings(tmp_path: Path) -> None:
     words = ["demo", "second", "--defaults", "--seeds", "1", "--json"]
     summary = json.loads(start(tmp_path / "r", *words).communicate(timeout=60)[0])
@@ -148,7 +152,7 @@ def test_budgets(text: str, seconds: float) -> None:
 
 
 def test_a_wrong_name_is_one_sentence() -> None:
-    with pytest.raises(Problem, match="There is no benchmark or category 'dem'; did you mean 'demo'"):
+    with pytest.raises(Problem, match="There is no benchmark, category or paper 'dem'; did you mean 'demo'"):
         bench.choose(["dem"], ROOT)
 
 

@@ -98,7 +98,7 @@ def test_runs_that_differ_do_not_overwrite_each_other(call: Any, tmp_path: Path)
         (["run", "dpo", "--set", "beta"], 2, "write --set name=value, not 'beta'"),
         (["run", "dpo", "--seed", "-1"], 2, "Invalid value for '--seed'"),
         (["run", "dpo", "--device", "tpu"], 2, "'tpu' is not one of"),
-        (["bench", "nothing-like-it"], 1, "There is no benchmark or category 'nothing-like-it'"),
+        (["bench", "nothing-like-it"], 1, "There is no benchmark, category or paper 'nothing-like-it'"),
         (["bench", "--budget", "soon"], 1, "'soon' is no duration"),
         (["verify", "--methods", "dpoo"], 1, "did you mean 'dpo'?"),
         (["contract", "dpoo"], 1, "did you mean 'dpo'?"),

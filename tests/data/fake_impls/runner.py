@@ -51,7 +51,8 @@ def run(job: Job) -> dict:
 def main(*arguments: str) -> None:
     """The real command line over the fake methods."""
     grids.choices = functools.partial(grids.choices, root=ROOT)
-    bench.is_default = functools.partial(bench.is_default, root=ROOT)
+    is_default = bench.is_default
+    bench.is_default = lambda arm, root=ROOT: is_default(arm, root)
     bench.survey = functools.partial(bench.survey, root=ROOT)
     bench.choose = functools.partial(bench.choose, root=ROOT)
     bench.known_runs = functools.partial(bench.known_runs, root=ROOT)
