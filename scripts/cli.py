@@ -242,6 +242,8 @@ def coverage(as_json: JsonOption = False, root: RootOption = None) -> None:
         print_table(rows, ("id" if name == "categories" else "key", *COVERAGE))
         done = ", ".join(f"{sum(bool(r[c]) for r in rows)} {c.replace('_', ' ')}" for c in COVERAGE)
         typer.echo(f"{len(rows)} {name}: {done}")
+    old = sorted({key for row in covered["categories"] for key in row["old"]})
+    typer.echo(f"records that today's code no longer gives: {', '.join(old) or 'none'}")
 
 
 @app.command()

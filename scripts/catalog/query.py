@@ -195,6 +195,7 @@ class Query:
             "claim_tested": any(
                 row["verdict"] != NOT_TESTED for paper in papers for row in self._claims(paper)
             ),
+            "old": [m for m in methods if self.evidence[m].stale],
         }
 
     def _claims(self, paper: Paper) -> list[Row]:

@@ -133,6 +133,7 @@ def test_a_changed_default_makes_records_stale(lived: Path) -> None:
     path = lived / "reference_impls/toys/toy.py"
     path.write_text(path.read_text().replace("0.5", "0.6"))
     assert query(lived).rows("methods")[0]["stale"] is True
+    assert query(lived).coverage()["categories"][0]["old"] == ["toy"]
 
 
 def test_broken_records_are_one_sentence(lived: Path) -> None:
