@@ -156,9 +156,8 @@ class Values(nn.Module):
         width, actions = writer.head.in_features, writer.space.actions
         self.q = nn.ModuleList(nn.Linear(width, actions) for _ in range(2))
         self.v = nn.Linear(width, 1)
-        for head in (*self.q, self.v):
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+        for head in self.q:
+            nn.init.normal_(head.weight, std=0.02)
         self.copies = copy.deepcopy(self.q).requires_grad_(False)
 
     def lower(self, states: Tensor) -> Tensor:
@@ -188,7 +187,6 @@ def policy_logps(bed: ExactBed, model: Values, beta: float) -> Tensor:
 def train(bed: ExactBed, config: ILQLConfig, seed: int, observe: Observe) -> Outcome:
     """Fit values to the recorded answers; the policy is the reference with its logits shifted by them."""
     draw = bed.generator(seed)
-    torch.manual_seed(seed)
     model = Values(bed.reference).to(bed.device)
     optimiser, schedule = cosine_adam(
         [p for p in model.parameters() if p.requires_grad], config.lr, config.steps

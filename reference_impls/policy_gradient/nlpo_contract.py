@@ -18,6 +18,10 @@ from reference_impls.core.space import SequenceSpace
 contract = Contract(
     module="reference_impls.policy_gradient.nlpo", functions=("top_p_mask", "restricted", "along")
 )
+contract.equivalent(
+    "top_p_mask: torch.zeros_like(logps, dtype=torch.bool) -> torch.ones_like(logps, dtype=torch.bool) #1",
+    "every place is written over",
+)
 
 LAW = ((0.1, 0.5, 0.3, 0.1), (0.7, 0.1, 0.05, 0.15))
 
@@ -80,25 +84,28 @@ def order(nlpo: Any) -> None:
 
 @contract.worked("Reading a table along answers")
 def reading(nlpo: Any) -> None:
-    r"""Two symbols, an end token (3) and three tokens at most; two prompts. The table of level $t$ numbers the
+    r"""Two symbols, an end token (3) and four tokens at most; two prompts. The table of level $t$ numbers the
     prefixes of each prompt, 10 apart for the second prompt and 100 apart by level. The answer $2, 1, 2$ passes
     the empty prefix, $(2)$, which is second, and $(2, 1)$, third of four. After an end or padding the first
     prefix stands in.
     """
-    space = SequenceSpace(2, 3)
+    space = SequenceSpace(2, 4)
     levels = [
         torch.stack([100.0 * t + 10.0 * p + torch.arange(2.0**t) for p in range(2)])[..., None]
-        for t in range(3)
+        for t in range(4)
     ]
-    tokens = torch.tensor([[2, 1, 2], [2, 1, 2], [1, 2, 3], [2, 2, 1], [3, 0, 0], [2, 3, 0]])
-    rows = torch.tensor([0, 1, 0, 0, 1, 1])
+    tokens = torch.tensor(
+        [[2, 1, 2, 1], [2, 1, 2, 3], [1, 2, 1, 3], [1, 2, 3, 0], [2, 2, 1, 2], [3, 0, 0, 0], [2, 3, 0, 0]]
+    )
+    rows = torch.tensor([0, 1, 0, 0, 0, 1, 1])
     expected = [
-        [0, 101, 202],
-        [10, 111, 212],
-        [0, 100, 201],
-        [0, 101, 203],
-        [10, 110, 210],
-        [10, 111, 210],
+        [0, 101, 202, 305],
+        [10, 111, 212, 315],
+        [0, 100, 201, 302],
+        [0, 100, 201, 300],
+        [0, 101, 203, 306],
+        [10, 110, 210, 310],
+        [10, 111, 210, 310],
     ]
     close(nlpo.along(space, levels, rows, tokens).squeeze(-1), expected)
 
