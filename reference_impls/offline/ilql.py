@@ -95,7 +95,7 @@ def expectile_loss(values: Tensor, targets: Tensor, mask: Tensor, tau: float) ->
     """
     error = (targets.detach() - values).masked_fill(mask == 0, 0.0)
     weight = torch.where(error >= 0, tau, 1 - tau)
-    return masked_sum(weight * error**2, mask)
+    return (weight * error**2).sum(-1)
 
 
 def action_value_loss(q: Tensor, next_values: Tensor, rewards: Tensor, mask: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def action_value_loss(q: Tensor, next_values: Tensor, rewards: Tensor, mask: Ten
     ``next_values`` are of the prefix after the token, 0 after the last; only ``q`` gets a gradient.
     """
     error = (rewards + next_values.detach() - q).masked_fill(mask == 0, 0.0)
-    return masked_sum(error**2, mask)
+    return (error**2).sum(-1)
 
 
 def conservative_loss(every_q: Tensor, chosen: Tensor, mask: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reference_impls.contracts import Contract, close, differ, gradients, leaf
+from reference_impls.contracts import Contract, close, differ, gradients, leaf, raises
 from reference_impls.core.space import SequenceSpace
 
 contract = Contract(
@@ -27,10 +27,22 @@ contract = Contract(
         "support_optimum",
     ),
 )
-contract.equivalent(
-    "expectile: range(50) -> range(51) #1",
-    "one more halving of an interval that is already 2^-50 of the start",
-)
+EQUIVALENTS = {
+    "expectile_loss: error >= 0 -> error > 0 #1": "at an error of 0 the weight does not matter",
+    "action_value_loss: rewards + next_values.detach() - q -> q - (rewards + next_values.detach()) #1": (
+        "the sign of what is squared does not matter"
+    ),
+    "conservative_loss: every_q.transpose(1, 2) -> every_q.transpose(2, 1) #1": "the same exchange",
+    "expectile: range(50) -> range(51) #1": "one more halving of an interval that is already 2^-50 of the start",
+    "expectile: (law * torch.where(..., tau, ...) * error).sum(-1, keepdim=True) -> "
+    "(law * torch.where(..., tau, ...) * error).mean(-1, keepdim=True) #1": "only the sign of the sum is used",
+    "expectile: error >= 0 -> error > 0 #1": "at an error of 0 the weight does not matter",
+    "expectile: pull > 0 -> pull >= 0 #1": "if the middle is the root, either end of the interval converges to it",
+    "expectile: high.squeeze(-1) -> low.squeeze(-1) #1": "the ends agree to 2^-50 of the interval's start",
+    "support_optimum: shifted(level, values, beta) -> shifted(level, beta, values) #1": "a product commutes",
+}
+for _mutant, _reason in EQUIVALENTS.items():
+    contract.equivalent(_mutant, _reason)
 
 MASK = ((1.0, 1.0, 0.0), (1.0, 1.0, 1.0))
 
@@ -99,6 +111,8 @@ def expectiles(ilql: Any) -> None:
     close(ilql.expectile(pair, torch.tensor([1 / 4, 3 / 4]), 0.25), 1 / 2)
     close(ilql.expectile(torch.tensor([[1.0, 2.0, 6.0]]), torch.full((1, 3), 1 / 3), 0.5), [3])
     close(ilql.expectile(torch.tensor([4.0, 4.0]), torch.tensor([0.3, 0.7]), 0.9), 4)
+    two = torch.tensor([[0.0, 1.0], [2.0, 6.0]])
+    close(ilql.expectile(two, torch.full((2, 2), 1 / 2), 0.25), [1 / 4, 3])
 
 
 @contract.limit("tau to 1 is the best value, to 0 the worst")
@@ -157,6 +171,7 @@ def backwards(ilql: Any) -> None:
         SPACE, [x.repeat(2, 1, 1) for x in levels()], torch.tensor([(5.0, 5.0, 5.0), REWARD]), 0.5, beta
     )
     close(two.exp(), [[2 / 3, 1 / 12, 1 / 4], found[0].exp().tolist()])
+    raises(ValueError, ilql.support_optimum, SPACE, levels()[:1], reward, 0.5, beta)
 
 
 @contract.optimum("The expectile is where the loss is least")

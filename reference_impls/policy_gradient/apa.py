@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from reference_impls.beds.exact import ExactBed
-from reference_impls.core.estimators import gae, masked_sum
+from reference_impls.core.estimators import gae
 from reference_impls.core.outcome import Observe, Outcome
 from reference_impls.core.policies import ScalarTransformer, trainable_copy
 from reference_impls.core.space import SequenceSpace
@@ -120,7 +120,7 @@ def apa_loss(logps: Tensor, anchor_logps: Tensor, advantages: Tensor, mask: Tens
     Four tensors (answers, tokens) -> (answers,); only ``logps`` gets a gradient.
     """
     error = logps - anchor_logps.detach() - advantages.detach() / lam
-    return masked_sum(error.masked_fill(mask == 0, 0.0) ** 2, mask)
+    return (error.masked_fill(mask == 0, 0.0) ** 2).sum(-1)
 
 
 def token_by_token_optimum(

@@ -19,11 +19,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reference_impls.contracts import Contract, close, differ, gradients, leaf
+from reference_impls.contracts import Contract, close, differ, gradients, leaf, raises
 from reference_impls.core.space import SequenceSpace
 
 contract = Contract(
     module="reference_impls.policy_gradient.apa", functions=("apa_loss", "token_by_token_optimum")
+)
+contract.equivalent(
+    "apa_loss: logps - anchor_logps.detach() - advantages.detach() / lam -> "
+    "advantages.detach() / lam - (logps - anchor_logps.detach()) #1",
+    "the sign of what is squared does not matter",
 )
 
 MASK = ((1.0, 1.0, 0.0), (1.0, 1.0, 1.0))
@@ -99,13 +104,15 @@ def backwards(apa: Any) -> None:
 
 @contract.worked("Two prompts, each with its own reward")
 def prompts(apa: Any) -> None:
-    r"""Each row stands alone; equal rewards give the reference back, as does a constant added to all of them."""
+    r"""Each row stands alone; equal rewards give the reference back, and a constant added to a row changes nothing. A
+    reference that lacks a level is refused."""
     two = [level.repeat(2, 1, 1) for level in levels()]
     rewards = torch.tensor([REWARD, (5.0, 5.0, 5.0)])
     found = apa.token_by_token_optimum(SPACE, two, rewards, 0.7)
     close(found[:1], apa.token_by_token_optimum(SPACE, levels(), torch.tensor([REWARD]), 0.7))
     close(found[1].exp(), [2 / 3, 1 / 3 / 4, 1 / 3 * 3 / 4])
     close(apa.token_by_token_optimum(SPACE, two, rewards + 3, 0.7), found)
+    raises(ValueError, apa.token_by_token_optimum, SPACE, two[:1], rewards, 0.7)
 
 
 def expected_gradient(apa: Any, law: Tensor, lam: float, writer: Tensor | None = None) -> Tensor:
