@@ -48,6 +48,11 @@ BANDS = {
     "ensemble-worst-case": (-2.0, 0.7),
     "ensemble-variance": (-2.0, 0.7),
     "warm": (-2.0, 0.7),
+    # They are told about principles; half of what the second hears, and nothing of what the first does, is about help.
+    "sl-cai": (-2.0, 0.2),
+    "rl-cai": (-2.0, 0.7),
+    # Its own order, taken for certain, makes it surer than the bed's beta allows.
+    "self-rewarding": (-1.0, 0.8),
 }
 
 

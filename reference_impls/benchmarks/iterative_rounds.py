@@ -13,19 +13,19 @@ BENCHMARK = {
     "categories": ["online-preference-optimisation"],
     "question": "How many labels is another round worth, and which pair of answers should be labelled?",
     "arms": [
-        {"arm": "one round", "method": "iterative-dpo", "set": {"rounds": 1, "lr": 1e-3}},
+        {"arm": "one round", "method": "iterative-dpo", "set": {"rounds": 1}},
         {"arm": "three rounds", "method": "iterative-dpo"},
         {"arm": "ten rounds", "method": "iterative-dpo", "set": {"rounds": 10}},
         {"arm": "eighty rounds", "method": "iterative-dpo", "set": {"rounds": 80}},
         {
             "arm": "one round, twice the labels",
             "method": "iterative-dpo",
-            "set": {"rounds": 1, "labels": 4800, "lr": 1e-3},
+            "set": {"rounds": 1, "labels": 4800},
         },
         {
             "arm": "one round, four times the labels",
             "method": "iterative-dpo",
-            "set": {"rounds": 1, "labels": 9600, "lr": 1e-3},
+            "set": {"rounds": 1, "labels": 9600},
         },
         {"arm": "best against worst of eight", "method": "iterative-dpo", "set": {"answers": 8}},
         {"arm": "moving reference", "method": "iterative-dpo", "set": {"reference": "latest"}},
@@ -41,7 +41,7 @@ BENCHMARK = {
 
 GRIDS = [
     {
-        "arms": ["one round", "three rounds"],
+        "arms": ["three rounds"],
         "setting": "lr",
         "values": [5e-4, 1e-3, 2e-3],
         "measure": "metrics.gap_closed",

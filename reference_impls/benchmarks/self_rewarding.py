@@ -48,7 +48,7 @@ BENCHMARK = {
 
 GRIDS = [
     {
-        "arms": ["no new labels", "own order"],
+        "arms": ["own order"],
         "setting": "lr",
         "values": [5e-4, 1e-3, 2e-3],
         "measure": "metrics.gap_closed",
@@ -60,8 +60,8 @@ CLAIMS = {
         "test": (
             "DPO on 1,200 labels of people, then three rounds on the best against the worst of four of the policy's "
             "own answers by its own implicit reward (which stands in for a written judge): how often that reward "
-            "agrees with an annotator on fresh pairs of the reference's answers, minus the same after as many updates on "
-            "people's labels alone."
+            "agrees with an annotator on fresh pairs of the reference's answers, minus the same after as many updates "
+            "on people's labels alone."
         ),
         "arms": ["own order", "no new labels", "order of gold", "own probabilities"],
         "measure": "judge_gain",
