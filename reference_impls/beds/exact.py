@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from reference_impls.beds import games, hacks, rare, raters, safety, tails, verifier
+from reference_impls.beds import games, hacks, rare, raters, safety, tails, untouched, verifier
 from reference_impls.beds.proxy_error import with_error
 from reference_impls.core.digest import digest
 from reference_impls.core.games import equilibrium
@@ -106,6 +106,9 @@ class ExactConfig:
     game: float | None = None
     """Strength of the pull to the reference in the game of preferences whose equilibrium is measured (see
     ``beds/games.py``); it needs a small space of answers. None measures none."""
+    untouched: int | None = None
+    """How many values of the first attribute the reference was fitted to and later training never visits (see
+    ``beds/untouched.py``); None keeps every prompt in training."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,13 @@ class ExactBed:
         raw = _raw_reward(self.space, grid, n, draw)
         self.reference = self._reference()
         self.reference_logps = self.logps(self.reference)
+        self.untouched_rows: Tensor | None = None
+        """Prompts that the reference was fitted to and training never visits, if the bed has any."""
+        if config.untouched is not None:
+            visited = untouched.visited(grid[:, 0].to(self.device), n, config.untouched)
+            self.untouched_rows = self.train_rows[~visited[self.train_rows]]
+            self.train_rows = self.train_rows[visited[self.train_rows]]
+            self.heldout_rows = self.heldout_rows[visited[self.heldout_rows]]
         self.gold = standardise(raw.to(self.device), self.reference_logps)
         self.planted = standardise(_planted_feature(self.space).to(self.device), self.reference_logps)
         if config.hack is not None:
@@ -263,6 +273,10 @@ class ExactBed:
             found |= verifier.verifier_yardsticks(logps[rows], self.reward[rows], lengths)
         if self.config.hack is not None:
             found |= hacks.hack_yardsticks(logps[rows], _planted_feature(self.space)[0].to(self.device))
+        if self.untouched_rows is not None and torch.equal(rows, self.train_rows):
+            found |= untouched.untouched_yardsticks(
+                logps, self.reference_logps, self.known_logps(), self.untouched_rows
+            )
         if self.config.conflict is None:
             return found
         return found | safety.safety_yardsticks(
