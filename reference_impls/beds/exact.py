@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from reference_impls.beds import games, hacks, rare, raters, safety, tails, untouched, verifier
+from reference_impls.beds import derivations, games, hacks, rare, raters, safety, tails, untouched, verifier
 from reference_impls.beds.proxy_error import with_error
 from reference_impls.core.digest import digest
 from reference_impls.core.games import equilibrium
@@ -109,6 +109,11 @@ class ExactConfig:
     untouched: int | None = None
     """How many values of the first attribute the reference was fitted to and later training never visits (see
     ``beds/untouched.py``); None keeps every prompt in training."""
+    derivation: float | None = None
+    """Share of right steps, if answers are derivations (see ``beds/derivations.py``): gold is soundness, and scores
+    are 1 for a right result, else 0. None gives graded answers."""
+    harmless: float | None = None
+    """Share of a derivation's wrong steps that leave its result right; None is none."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,13 @@ class ExactBed:
         self.planted = standardise(_planted_feature(self.space).to(self.device), self.reference_logps)
         if config.hack is not None:
             self.gold = hacks.blind_to(self.gold, self.planted, self.reference_logps)
+        self.grades: Tensor | None = None
+        """How good each step of each answer is, (prompts, sequences, horizon), if answers are derivations."""
+        if config.derivation is not None:
+            own = torch.Generator().manual_seed(self.instance * 7919 + 61)
+            shares = config.derivation, config.harmless or 0.0
+            self.grades = derivations.step_grades(self.space, grid, *shares, own).to(self.device)
+            self.gold = standardise(derivations.sound(self.grades), self.reference_logps)
         self.best: Tensor | None = None
         """True on the answers of the planted best set, (sequences,), if the bed has one."""
         if config.rare is not None:
@@ -199,6 +211,8 @@ class ExactBed:
         if config.verifier is not None:
             share = verifier.shares(grid[:, 0].to(self.device), n, config.verifier)
             self.reward = verifier.passing(self.gold, self.reference_logps, share)
+        if self.grades is not None:
+            self.reward = derivations.right_results(self.grades)
 
     # -- the truth -------------------------------------------------------------------------------------
 
@@ -271,6 +285,9 @@ class ExactBed:
         if self.config.verifier is not None:
             lengths = self.space.mask.sum(1).to(self.device)
             found |= verifier.verifier_yardsticks(logps[rows], self.reward[rows], lengths)
+        if self.grades is not None:
+            whole = derivations.sound(self.grades)[rows]
+            found |= derivations.derivation_yardsticks(logps[rows], whole, self.reward[rows])
         if self.config.hack is not None:
             found |= hacks.hack_yardsticks(logps[rows], _planted_feature(self.space)[0].to(self.device))
         if self.untouched_rows is not None and torch.equal(rows, self.train_rows):
