@@ -1,4 +1,4 @@
-"""The Bradley-Terry loss and TRL's ``RewardTrainer``."""
+"""The Bradley-Terry loss, its margin and its centring, and TRL's ``RewardTrainer``."""
 
 from types import ModuleType, SimpleNamespace
 
@@ -8,6 +8,7 @@ from stand_ins import SEEDS, Loss, accelerator, agree, disagree, metrics
 from torch import Tensor
 
 from reference_impls.reward_models.bradley_terry import bradley_terry_loss
+from reference_impls.reward_models.pair_models import level_penalty, margin_loss
 
 PAIRS = 12
 
@@ -54,3 +55,25 @@ def test_bradley_terry_controls_disagree(trl: ModuleType, seed: int) -> None:
     disagree(lambda values: ours(-values), theirs(trl), at)
     disagree(ours, theirs(trl, margin=0.5), at)
     disagree(ours, theirs(trl, centring=0.1), at)
+
+
+def with_margin(values: Tensor) -> Tensor:
+    return margin_loss(*values.chunk(2), torch.full((PAIRS,), 0.7)).mean()
+
+
+def centred(values: Tensor) -> Tensor:
+    return (margin_loss(*values.chunk(2), torch.zeros(PAIRS)) + 0.3 * level_penalty(*values.chunk(2))).mean()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_margin_and_centring_agree(trl: ModuleType, seed: int) -> None:
+    agree(with_margin, theirs(trl, margin=0.7), scores(seed))
+    agree(centred, theirs(trl, centring=0.3), scores(seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_margin_and_centring_controls_disagree(trl: ModuleType, seed: int) -> None:
+    at = scores(seed)
+    disagree(with_margin, theirs(trl, margin=-0.7), at)
+    disagree(with_margin, theirs(trl), at)
+    disagree(centred, theirs(trl, centring=0.15), at)
