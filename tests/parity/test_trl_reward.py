@@ -58,7 +58,7 @@ def test_bradley_terry_controls_disagree(trl: ModuleType, seed: int) -> None:
 
 
 def with_margin(values: Tensor) -> Tensor:
-    return margin_loss(*values.chunk(2), torch.full((PAIRS,), 0.7)).mean()
+    return margin_loss(*values.chunk(2), torch.full((PAIRS,), 0.7, dtype=torch.float64)).mean()
 
 
 def centred(values: Tensor) -> Tensor:
