@@ -116,7 +116,8 @@ CLAIMS = {
 
 
 def _ahead(runs: pd.DataFrame, arm: str, other: str) -> float:
-    return float(runs.loc[arm, "metrics.match"] - runs.loc[other, "metrics.match"])
+    match = runs["metrics.match"]
+    return float(match[arm] - match[other])
 
 
 def quality_gain(runs: pd.DataFrame) -> float:
