@@ -175,7 +175,7 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
         "metrics.gold_reward": "gold reward",
         "metrics.kl_ref": "KL to reference",
         "metrics.kl_efficiency": "KL efficiency",
-        "metrics.heldout_gold_reward": "reward, held out",
+        "metrics.heldout_gap_closed": "gap closed, held out",
         "metrics.tax": "tax (nats)",
         "metrics.untouched_kl": "KL there",
     }

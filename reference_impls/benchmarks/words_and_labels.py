@@ -13,7 +13,7 @@ BENCHMARK = {
         "People give 2,000 answers to our questions: what is a critique worth that says what to change, against a "
         "comparison, a thumb or a score?"
     ),
-    "measures": ["bits", "asked_bad", "after_bad"],
+    "measures": ["bits", "bits_of_a_pair", "asked_bad", "after_bad"],
     "arms": [
         {"arm": "DPO, pairs", "method": "dpo", "set": {"labels": 2000, "steps": 100}},
         {"arm": "SFT, chosen of pairs", "method": "sft", "set": {"labels": 2000, "steps": 100, "lr": 1e-3}},
@@ -208,11 +208,12 @@ def conclusion(runs: pd.DataFrame) -> str:
     heldout = arm_means(runs, "metrics.heldout_gap_closed")
     lead, chains = heldout[PLAIN] - heldout[DPO], heldout[COH] - heldout[SFT]
     kept = heldout["HIR, thumbs"] - heldout["Thumbs up alone"]
+    bits, pair = arm_means(runs, "metrics.bits"), arm_means(runs, "metrics.bits_of_a_pair")
     return (
         f"With 2,000 sayings each, critiques of place and symbol close {heldout[PLAIN]:.2f} of the gap on held-out "
         f"prompts, {abs(lead):.2f} {'more' if lead > 0 else 'less'} than comparisons with DPO. A critic who names the "
         f"place alone brings {heldout['ILF, place alone']:.2f}, and one who is blind {heldout[BLIND]:.2f}. "
-        f"Chain of Hindsight is "
+        f"In bits a critique tells {bits[PLAIN]:.2f} at most, a comparison {pair[PLAIN]:.2f}. Chain of Hindsight is "
         f"{abs(chains):.2f} {'ahead of' if chains > 0 else 'behind'} fine-tuning on the same pairs' chosen answers; "
         f"relabelling is {abs(kept):.2f} {'ahead of' if kept > 0 else 'behind'} keeping the good answers alone."
     )

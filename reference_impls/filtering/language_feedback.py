@@ -32,7 +32,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from reference_impls.beds.critiques import bits, critiques, refined
+from reference_impls.beds.critiques import bits, bits_of_a_pair, critiques, refined
 from reference_impls.beds.exact import ExactBed
 from reference_impls.core.outcome import Observe, Outcome
 from reference_impls.core.policies import trainable_copy
@@ -67,6 +67,10 @@ METHODS = {
         },
     },
 }
+
+
+PAIRS = 4000
+"""Pairs of answers over which the worth of a comparison is averaged."""
 
 
 @dataclass(frozen=True)
@@ -164,5 +168,8 @@ def train(bed: ExactBed, config: ILFConfig, seed: int, observe: Observe) -> Outc
         logps=bed.logps(policy),
         optimum=optimum,
         divergence="forward",
-        measures={"bits": bits(bed, config.errors, config.says == "place")},
+        measures={
+            "bits": bits(bed, config.errors, config.says == "place"),
+            "bits_of_a_pair": bits_of_a_pair(bed, PAIRS, draw),
+        },
     )

@@ -82,4 +82,4 @@ def test_what_is_said_is_worth_less_the_less_it_says(bed: ExactBed) -> None:
     full, place, half = bits(bed, 0.0), bits(bed, 0.0, place_only=True), bits(bed, 0.5)
     assert full > place > 0 and full > half > 0
     assert bits(bed, 1.0) == pytest.approx(0, abs=1e-5)
-    assert 0 < bits_of_a_pair(bed) < 1
+    assert 0 < bits_of_a_pair(bed, 2000, bed.generator(0)) < 1
