@@ -20,6 +20,7 @@ BENCHMARK = {
             "set": {"steps": 1, "prompts": 2400, "epochs": 30},
             "oracle": True,
         },
+        {"arm": "ReST, two batches", "method": "rest", "oracle": True},
         {"arm": "RLOO, a tenth of the samples", "method": "rloo", "set": {"steps": 30}, "oracle": True},
     ],
 }
