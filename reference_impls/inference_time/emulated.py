@@ -130,9 +130,10 @@ def tuned_by_dpo(
         pairs = data.batch(config.batch, draw)
         prompts, answers = bed.prompts[pairs.prompts].repeat(2, 1), torch.cat([pairs.chosen, pairs.rejected])
         with torch.no_grad():
-            references = base.token_logps(prompts, answers).chunk(2)
-        both = policy.token_logps(prompts, answers).chunk(2)
-        loss = dpo_loss(*both, *references, pairs.chosen_mask, pairs.rejected_mask, config.beta)
+            reference_chosen, reference_rejected = base.token_logps(prompts, answers).chunk(2)
+        chosen, rejected = policy.token_logps(prompts, answers).chunk(2)
+        masks = pairs.chosen_mask, pairs.rejected_mask
+        loss = dpo_loss(chosen, rejected, reference_chosen, reference_rejected, *masks, beta=config.beta)
         descend(loss.mean(), policy, optimiser)
         schedule.step()
     return policy
