@@ -203,12 +203,15 @@ def conclusion(runs: pd.DataFrame) -> str:
 
     ahead = "ahead of" if mean("in_context_1") > mean("fine_tuned_1") else "not ahead of"
     at_end = "ahead of" if mean("in_context_8") > mean("fine_tuned_8") else "not ahead of"
+    noise, follows = mean("random_labels_8"), mean("follows_renamed_8")
+    worth = "hardly more" if noise < mean("empty_prompt") + 0.03 else "more"
+    obeyed = "followed" if follows > 0.5 else "not followed"
+    moves = "raises" if mean("chosen_1") > mean("in_context_1") else "lowers"
     return (
         f"Three demonstrations in the prompt reach {mean('in_context_1'):.2f} (best reader "
         f"{mean('best_reader_1'):.2f}), {ahead} fine-tuning on the same three ({mean('fine_tuned_1'):.2f}); 24 reach "
-        f"{mean('in_context_8'):.2f}, {at_end} fine-tuning ({mean('fine_tuned_8'):.2f}). With random labels the "
-        f"prompt is worth no more than an empty one ({mean('random_labels_8'):.2f} and {mean('empty_prompt'):.2f}), "
-        f"with all labels renamed it is followed ({mean('follows_renamed_8'):.2f}). Choosing the least ambiguous "
-        f"three raises {mean('in_context_1'):.2f} to {mean('chosen_1'):.2f}, where the best reader would go to "
-        f"{mean('best_reader_chosen_1'):.2f}."
+        f"{mean('in_context_8'):.2f}, {at_end} fine-tuning ({mean('fine_tuned_8'):.2f}). With random labels the prompt "
+        f"is worth {worth} than an empty one ({noise:.2f} and {mean('empty_prompt'):.2f}), with all labels renamed it "
+        f"is {obeyed} ({follows:.2f}). Choosing the least ambiguous three {moves} {mean('in_context_1'):.2f} to "
+        f"{mean('chosen_1'):.2f}, where the best reader would go to {mean('best_reader_chosen_1'):.2f}."
     )
