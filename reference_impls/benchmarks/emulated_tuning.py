@@ -192,8 +192,9 @@ def conclusion(runs: pd.DataFrame) -> str:
     direct = arm_means(runs, "metrics.direct_gold")["EFT, DPO"]
     lost = token["EFT, DPO"] - whole["EFT, DPO"]
     blame = "most" if lost > whole["EFT, DPO"] else "little"
+    exact = "exactly" if whole["EFT, perfect tuning"] < 1e-3 else "nearly"
     return (
-        f"With perfect tuning a small model's change, added over whole answers, gives the tuned large model exactly "
+        f"With perfect tuning a small model's change, added over whole answers, gives the tuned large model {exact} "
         f"({whole['EFT, perfect tuning']:.3f} nats away); token by token it goes {way['EFT, perfect tuning']:.3f} of "
         f"the way, the small tuned model alone {way['small model alone, perfect tuning']:.3f}. Tuned by DPO the same "
         f"three go {way['over whole answers, DPO']:.2f}, {way['EFT, DPO']:.2f} and {way['small model alone, DPO']:.2f} "
