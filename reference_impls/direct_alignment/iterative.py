@@ -50,7 +50,7 @@ METHODS = {
         "target": "J_beta of the annotators' reward, through Bradley-Terry maximum likelihood in rounds",
         "yields": "policy",
         "preset": {},
-        "knob": {"name": "rounds", "values": [1, 2, 3, 6, 12]},
+        "knob": None,
         "dimensions": {
             "arity": "binary",
             "involvement": "observed",

@@ -52,7 +52,7 @@ METHODS = {
         "target": "J_beta of the annotators' reward in the seed phase; later the policy's own order of its answers",
         "yields": "policy",
         "preset": {},
-        "knob": {"name": "rounds", "values": [0, 1, 2, 3, 6]},
+        "knob": None,
         "dimensions": {
             "arity": "binary",
             "involvement": "observed",

@@ -55,7 +55,7 @@ METHODS = {
         "target": "the likelihood of answers revised by the principles",
         "yields": "policy",
         "preset": {"stages": "sl"},
-        "knob": {"name": "revisions", "values": [0, 1, 2, 4, 8]},
+        "knob": None,
         "dimensions": {
             "arity": "unary",
             "involvement": "co-generative",
@@ -80,7 +80,7 @@ METHODS = {
         "target": "J_beta, from the policy it starts from, of a reward model for help and principles",
         "yields": "policy",
         "preset": {"stages": "both"},
-        "knob": {"name": "sharpness", "values": [2.0, 4.0, 8.0, 16.0, 32.0]},
+        "knob": None,
         "dimensions": {
             "arity": "binary",
             "involvement": "observed",
