@@ -10,23 +10,22 @@ BENCHMARK = {
     "key": "segment-preferences",
     "categories": ["preference-based-rl"],
     "question": "If judges compare segments by return or by regret, which model finds the optimal policy?",
+    "measures": ["extra_length"],
     "arms": [
-        {"arm": "return, reward model", "method": "segment-reward", "bed_set": {"vocab": 4}},
-        {"arm": "return, CPL", "method": "cpl", "set": {"judge": "return"}, "bed_set": {"vocab": 4}},
+        {"arm": "return, reward model", "method": "segment-reward"},
+        {"arm": "return, CPL", "method": "cpl", "set": {"judge": "return"}},
         {
             "arm": "regret, reward model",
             "method": "segment-reward",
             "set": {"judge": "regret"},
-            "bed_set": {"vocab": 4},
         },
-        {"arm": "regret, CPL", "method": "cpl", "bed_set": {"vocab": 4}},
+        {"arm": "regret, CPL", "method": "cpl"},
         {
             "arm": "whole answers, reward model",
             "method": "segment-reward",
             "set": {"length": 0},
-            "bed_set": {"vocab": 4},
         },
-        {"arm": "whole answers, CPL", "method": "cpl", "set": {"length": 0}, "bed_set": {"vocab": 4}},
+        {"arm": "whole answers, CPL", "method": "cpl", "set": {"length": 0}},
     ],
 }
 

@@ -10,21 +10,28 @@ BENCHMARK = {
     "key": "token-and-step-level",
     "categories": ["token-and-step-level-alignment"],
     "question": "Is credit assigned better by a loss of tokens, or by labels of steps?",
+    "measures": [
+        "credit_optimal",
+        "credit_reference",
+        "credit_uniform",
+        "sound_rate",
+        "heldout_sound_rate",
+    ],
     "arms": [
-        {"arm": "DPO", "method": "tdpo2", "set": {"alpha": 0.0}, "bed_set": {"vocab": 4}},
-        {"arm": "TDPO1", "method": "tdpo1", "bed_set": {"vocab": 4}},
-        {"arm": "TDPO2", "method": "tdpo2", "set": {"lr": 3e-3}, "bed_set": {"vocab": 4}},
+        {"arm": "DPO", "method": "tdpo2", "set": {"alpha": 0.0, "lr": 1e-3}},
+        {"arm": "TDPO1", "method": "tdpo1"},
+        {"arm": "TDPO2", "method": "tdpo2"},
         {
             "arm": "results, DPO",
             "method": "step-dpo",
-            "set": {"pairs": "results", "unit": "rest"},
+            "set": {"pairs": "results", "unit": "rest", "lr": 1e-3},
         },
         {
             "arm": "mistakes, DPO on all that follows",
             "method": "step-dpo",
-            "set": {"unit": "rest", "lr": 3e-3},
+            "set": {"unit": "rest"},
         },
-        {"arm": "mistakes, Step-DPO", "method": "step-dpo", "set": {"lr": 3e-3}},
+        {"arm": "mistakes, Step-DPO", "method": "step-dpo"},
     ],
 }
 

@@ -84,7 +84,7 @@ class StepDPOConfig:
     steps: int = 120
     batch: int = 64
     """Pairs per update (code: 128)."""
-    lr: float = 1e-3
+    lr: float = 3e-3
 
 
 def first_difference(chosen: Tensor, rejected: Tensor) -> Tensor:

@@ -50,7 +50,8 @@ METHODS = {
         "target": "each token's best tilt of the reference while the reference goes on",
         "yields": "policy",
         "preset": {"form": "first"},
-        "knob": {"name": "beta", "values": [0.2, 0.35, 0.5, 1.0, 2.0]},
+        "bed": {"vocab": 4},
+        "knob": None,
         "dimensions": {
             "arity": "binary",
             "involvement": "observed",
@@ -74,8 +75,9 @@ METHODS = {
         "needs": ["reference"],
         "target": "no function's optimum: a gradient is stopped",
         "yields": "policy",
-        "preset": {"form": "second"},
-        "knob": {"name": "alpha", "values": [0.0, 0.25, 0.5, 1.0, 2.0]},
+        "preset": {"form": "second", "lr": 3e-3},
+        "bed": {"vocab": 4},
+        "knob": None,
         "dimensions": {
             "arity": "binary",
             "involvement": "observed",
@@ -158,10 +160,14 @@ def train(bed: ExactBed, config: TokenLevelConfig, seed: int, observe: Observe) 
         with torch.no_grad():
             reference = bed.reference.next_logps(prompts, tokens)
         written = (tokens - 1).clamp(min=0)[..., None]
-        ratio = masked_sum((logps - reference).gather(-1, written).squeeze(-1), mask)
+        ratios = (logps - reference).gather(-1, written).squeeze(-1)
+        chosen_ratio, rejected_ratio = masked_sum(ratios, mask).chunk(2)
+        chosen_kl, rejected_kl = sequential_kl(reference, logps, mask).chunk(2)
         losses = tdpo_loss(
-            *ratio.chunk(2),
-            *sequential_kl(reference, logps, mask).chunk(2),
+            chosen_ratio,
+            rejected_ratio,
+            chosen_kl,
+            rejected_kl,
             config.beta,
             config.alpha,
             config.form,

@@ -60,6 +60,7 @@ METHODS = {
         "target": "the likelihood of the labels, read as the policy ref * exp(r / beta)",
         "yields": "reward",
         "preset": {"learner": "reward"},
+        "bed": {"vocab": 4},
         "knob": None,
         "dimensions": {
             "arity": "binary",
@@ -85,6 +86,7 @@ METHODS = {
         "target": "J_beta of the reward behind regrets, by maximum likelihood",
         "yields": "policy",
         "preset": {"learner": "policy", "judge": "regret"},
+        "bed": {"vocab": 4},
         "knob": None,
         "dimensions": {
             "arity": "binary",
@@ -153,11 +155,12 @@ def train(bed: ExactBed, config: SegmentConfig, seed: int, observe: Observe) -> 
         pairs = data.batch(config.batch, draw)
         rows, tokens = pairs.prompts.repeat(2), torch.cat([pairs.chosen, pairs.rejected])
         values = token_values(model, bed, rows, tokens, normalised)
-        sums = segment_sum(values, torch.cat([pairs.chosen_part, pairs.rejected_part])).chunk(2)
+        parts = torch.cat([pairs.chosen_part, pairs.rejected_part])
+        chosen, rejected = segment_sum(values, parts).chunk(2)
         if normalised:
-            losses = cpl_loss(*sums, config.alpha, config.bias)
+            losses = cpl_loss(chosen, rejected, config.alpha, config.bias)
         else:
-            losses = return_loss(*(config.alpha * x for x in sums))
+            losses = return_loss(config.alpha * chosen, config.alpha * rejected)
         descend(losses.mean(), model, optimiser)
         schedule.step()
         observe(step, policy)
