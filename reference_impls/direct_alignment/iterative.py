@@ -174,9 +174,17 @@ def train(bed: ExactBed, config: IterativeConfig, seed: int, observe: Observe) -
             tokens = torch.cat([pairs.chosen, pairs.rejected])
             chosen, rejected = policy.token_logps(prompts, tokens).chunk(2)
             with torch.no_grad():
-                before = reference.token_logps(prompts, tokens).chunk(2)
-            masks = pairs.chosen_mask, pairs.rejected_mask
-            descend(dpo_loss(chosen, rejected, *before, *masks, beta).mean(), policy, optimiser)
+                before_chosen, before_rejected = reference.token_logps(prompts, tokens).chunk(2)
+            loss = dpo_loss(
+                chosen,
+                rejected,
+                before_chosen,
+                before_rejected,
+                pairs.chosen_mask,
+                pairs.rejected_mask,
+                beta,
+            )
+            descend(loss.mean(), policy, optimiser)
             schedule.step()
             step += 1
             observe(step, lambda: bed.logps(policy))

@@ -260,8 +260,8 @@ def fit(
         better = torch.cat([people.chosen[help_], first[rule]])
         worse = torch.cat([people.rejected[help_], second[rule]])
         label = torch.cat([torch.ones(config.batch - asked, device=bed.device), judged[rule]])
-        scores = model.scores(prompts, torch.cat([better, worse])).chunk(2)
-        descend(soft_label_loss(*scores, label).mean(), model, optimiser)
+        one, other = model.scores(prompts, torch.cat([better, worse])).chunk(2)
+        descend(soft_label_loss(one, other, label).mean(), model, optimiser)
         schedule.step()
     with torch.no_grad():
         return bed.centred(model.all_scores(bed.prompts))

@@ -177,8 +177,8 @@ def fit(bed: ExactBed, config: RLAIFConfig, opinions: Tensor, draw: torch.Genera
     for _ in range(config.reward_steps):
         picks = torch.randint(n, (config.reward_batch,), generator=draw, device=bed.device)
         prompts = bed.prompts[rows[picks]].repeat(2, 1)
-        scores = model.scores(prompts, torch.cat([first[picks], second[picks]])).chunk(2)
-        descend(soft_label_loss(*scores, label[picks]).mean(), model, optimiser)
+        one, other = model.scores(prompts, torch.cat([first[picks], second[picks]])).chunk(2)
+        descend(soft_label_loss(one, other, label[picks]).mean(), model, optimiser)
         schedule.step()
     with torch.no_grad():
         return bed.centred(model.all_scores(bed.prompts))

@@ -240,13 +240,13 @@ def train(bed: ExactBed, config: SafeRLHFConfig, seed: int, observe: Observe) ->
         if step * STAGES % config.steps < STAGES:
             spent.append(float(expectation(bed.logps(policy)[rows], 1 - bed.safe[rows]).mean()))
 
-    truth = [table[rows] for table in (bed.reference_logps, bed.reward, 1 - bed.safe)]
+    tables = bed.reference_logps, bed.reward, 1 - bed.safe
+    reference, help_, harm = (table[rows] for table in tables)
     exact = (
-        exact_multiplier(*truth, config.limit, config.beta, config.kl)
+        exact_multiplier(reference, help_, harm, config.limit, config.beta, config.kl)
         if config.multiplier == "learnt"
         else config.start
     )
-    tables = bed.reference_logps, bed.reward, 1 - bed.safe
     optimum = penalised_optimum(*tables, exact, config.beta, config.kl)
     logps = bed.logps(policy)
     best = optimum[rows]
@@ -254,13 +254,13 @@ def train(bed: ExactBed, config: SafeRLHFConfig, seed: int, observe: Observe) ->
         logps=logps,
         optimum=optimum,
         measures={
-            "cost": float(expectation(logps[rows], truth[2]).mean()),
+            "cost": float(expectation(logps[rows], harm).mean()),
             "modelled_cost": float(expectation(logps[rows], costs[rows]).mean()),
             "multiplier": multiplier,
             "exact_multiplier": exact,
-            "cost_of_optimum": float(expectation(best, truth[2]).mean()),
-            "help_of_optimum": float(expectation(best, truth[1]).mean()),
-            "kl_of_optimum": float(expectation(best, best - truth[0]).mean()),
+            "cost_of_optimum": float(expectation(best, harm).mean()),
+            "help_of_optimum": float(expectation(best, help_).mean()),
+            "kl_of_optimum": float(expectation(best, best - reference).mean()),
         }
         | {f"cost_after_{i}": value for i, value in enumerate(spent, start=1)},
     )
