@@ -28,11 +28,11 @@ BENCHMARK = {
         {
             "arm": "CoPG",
             "method": "copg",
-            "set": {"answers": 8000, "steps": 300, "epochs": 1, "lr": 1e-3},
+            "set": {"answers": 8000, "steps": 200, "epochs": 1, "lr": 1e-3},
             "oracle": True,
         },
         {"arm": "RLOO, as many fresh answers", "method": "rloo", "set": {"steps": 63}, "oracle": True},
-        {"arm": "DPO on 4,000 pairs", "method": "dpo", "set": {"labels": 4000, "steps": 300, "batch": 64}},
+        {"arm": "DPO on 4,000 pairs", "method": "dpo", "set": {"labels": 4000, "steps": 200, "batch": 64}},
     ],
 }
 

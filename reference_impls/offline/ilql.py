@@ -83,7 +83,7 @@ class ILQLConfig:
     """Share of the way that the copies go after each update (snell2023offline's code: 0.005)."""
     answers: int = 8000
     """Recorded answers, by the reference."""
-    steps: int = 300
+    steps: int = 200
     batch: int = 128
     lr: float = 1e-3
 

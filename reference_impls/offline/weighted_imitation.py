@@ -136,7 +136,7 @@ class WeightedImitationConfig:
     """Who wrote the answers; the flatter writer is the reference at temperature 2."""
     answers: int = 8000
     """Recorded answers."""
-    steps: int = 300
+    steps: int = 200
     batch: int = 128
     lr: float = 1e-3
 
