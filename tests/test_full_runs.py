@@ -48,6 +48,10 @@ BANDS = {
     "ensemble-worst-case": (-2.0, 0.7),
     "ensemble-variance": (-2.0, 0.7),
     "warm": (-2.0, 0.7),
+    # A penalty without a mean gradient: the policy runs on to the best answers.
+    "kl-in-loss-k1": (-3.0, 0.9),
+    # Its optimum is another one, and its slope so steep on rare answers that a hundred samples do not find it.
+    "kl-in-loss-k3": (-1.5, 0.9),
     # They are told about principles; half of what the second hears, and nothing of what the first does, is about help.
     "sl-cai": (-2.0, 0.2),
     "rl-cai": (-2.0, 0.7),

@@ -1,4 +1,5 @@
-r"""Implicit language Q-learning (ILQL): values of tokens from recorded answers, which shift the logits of their writer.
+r"""Implicit language Q-learning (ILQL): values of tokens from recorded answers, which shift the logits of their
+writer.
 
 Paper: snell2023offline. Provenance: per the official code (Sea-Snell/Implicit-Language-Q-Learning at 0dc5561,
 ``iql_model.py``: ``get_v_loss``, ``get_q_loss``, ``get_cql_loss`` and ``score`` with exponential weights).
@@ -74,11 +75,11 @@ class ILQLConfig:
     """Defaults for the exact bed; the paper's own values are named where they differ."""
 
     tau: float = 0.7
-    """Expectile of the state value (snell2023offline's code: 0.6 to 0.8, by task)."""
+    """Expectile of the state value (snell2023offline's code: 0.5 to 0.9, by task)."""
     beta: float = 2.0
-    """How much values shift the logits (snell2023offline: 1 to 32, by task); 2 is the bed's one over beta."""
+    """How much values shift the logits (snell2023offline's code: a setting of the evaluation); 2 is the bed's one over beta."""
     conservative: float = 0.1
-    """Weight of the term that holds down unseen tokens (snell2023offline's code: 0.25 to 1)."""
+    """Weight of the term that holds down unseen tokens (snell2023offline's code: 1e-4 to 1, by task)."""
     follow: float = 0.05
     """Share of the way that the copies go after each update (snell2023offline's code: 0.005)."""
     answers: int = 8000

@@ -1,8 +1,9 @@
 r"""Advantage-induced policy alignment (APA): as written, and as released.
 
-Paper: zhu2023fine. Provenance: ``apa`` per the paper's text, the starting policy as the anchor; ``apa-released`` per
-the official code (microsoft/RLHF-APA at cfe7da2, ``modeling_sppo.py``), whose anchor is the policy that answered and
-whose reward carries a KL penalty. Its advantages are whitened; ours are not.
+Paper: zhu2023fine. Provenance: ``apa`` is a reconstruction from what others say of the paper, with the starting
+policy as the anchor; ``apa-released`` is per the official code (microsoft/RLHF-APA at cfe7da2,
+``modeling_sppo.py``), whose anchor is the policy that answered and whose reward carries a KL penalty. Its
+advantages are whitened; ours are not.
 
 A critic and generalised advantage estimation give each token an advantage $A_t$, as in PPO. Where PPO clips a ratio,
 APA regresses the token's log-probability on it:
@@ -43,7 +44,7 @@ METHODS = {
         "name": "Advantage-induced policy alignment (APA)",
         "paper": "zhu2023fine",
         "category": "other-rl-algorithms",
-        "provenance": "per the paper's text",
+        "provenance": "reconstruction",
         "feedback": ["scalar"],
         "needs": ["reference", "critic", "reward-model", "online-samples"],
         "target": "at every token the best mean return at the cost of that token's own KL",

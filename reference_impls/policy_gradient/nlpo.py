@@ -1,6 +1,6 @@
 r"""Natural language policy optimisation (NLPO): PPO among the tokens that a lagged copy of the policy finds likely.
 
-Paper: ramamurthy2023is, algorithm 1. Provenance: per the official code (allenai/RL4LMs at 97df0bd,
+Paper: ramamurthy2023is. Provenance: per the official code (allenai/RL4LMs at 97df0bd,
 ``logits_processor.py`` for the mask, ``nlpo.py`` for the updates and for when the mask's policy is renewed),
 but for one thing: the released code goes on sampling from the mask of the very first policy (see the museum).
 ``refresh=0`` does that.
@@ -67,12 +67,12 @@ METHODS = {
 
 @dataclass(frozen=True)
 class NLPOConfig:
-    """Defaults for the exact bed, PPO's but for the first two; the paper's own values are named."""
+    """Defaults for the exact bed, PPO's but for the first two; those of the released code are named."""
 
     top_p: float = 0.9
-    """Probability of the tokens that are kept (ramamurthy2023is: 0.9, and 0.2 on one task)."""
+    """Probability of the tokens that are kept (ramamurthy2023is's code: 0.9, once 0.5)."""
     refresh: int = 10
-    """Batches between two renewals of the mask (ramamurthy2023is: 1 to 50); 0 keeps the first mask for good."""
+    """Batches between two renewals of the mask (ramamurthy2023is's code: 5 to 100, mostly 20); 0 keeps the first mask for good."""
     beta: float = 0.5
     prompts: int = 8
     samples: int = 16
@@ -87,7 +87,8 @@ class NLPOConfig:
 
 
 def top_p_mask(logps: Tensor, top_p: float, end: int | None) -> Tensor:
-    """True on the smallest set of likeliest tokens with probability top_p, and on the end token: (..., tokens) -> same.
+    """True on the smallest set of likeliest tokens with probability top_p, and on the end token: (..., tokens)
+    -> same.
 
     A token is kept if those that are likelier have at most top_p together, so that the likeliest always is.
     ``end`` is the place of the end token, None if there is none.
