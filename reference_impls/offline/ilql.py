@@ -77,7 +77,7 @@ class ILQLConfig:
     tau: float = 0.7
     """Expectile of the state value (snell2023offline's code: 0.5 to 0.9, by task)."""
     beta: float = 2.0
-    """How much values shift the logits (snell2023offline's code: a setting of the evaluation); 2 is the bed's one over beta."""
+    """How much values shift the logits (a setting of evaluation in the code); 2 is the bed's one over beta."""
     conservative: float = 0.1
     """Weight of the term that holds down unseen tokens (snell2023offline's code: 1e-4 to 1, by task)."""
     follow: float = 0.05
