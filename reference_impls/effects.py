@@ -29,6 +29,8 @@ ACTS_IN: dict[str, tuple[str, dict[str, object]]] = {
     "kl-clamped-at-zero": ("reinforce-mean", {}),
     "irl-thresholded-accuracy": ("irl-max-margin", {}),
     "grpo-and-cispo-exchanged": ("cispo", {}),
+    "confidence-warm-up-jumps": ("weak-to-strong-confidence", {}),
+    "volume-removal-reversed": ("active-volume-removal", {}),
 }
 """Method and settings in which a bug of shared code, or of a setting that is off by default, makes itself felt."""
 

@@ -32,7 +32,7 @@ BENCHMARK = {
 
 GRIDS = [
     {
-        "arms": ["random", "information gain", "D-optimal design"],
+        "arms": ["random", "information gain"],
         "setting": "prior",
         "values": [0.25, 0.5, 1.0],
         "measure": "metrics.heldout_pair_accuracy",

@@ -36,7 +36,7 @@ BENCHMARK = {
 
 GRIDS = [
     {
-        "arms": ["scalar head", "verifier", "judge, four votes"],
+        "arms": ["scalar head", "verifier"],
         "setting": "lr",
         "values": [1e-3, 3e-3],
         "measure": "metrics.accuracy",

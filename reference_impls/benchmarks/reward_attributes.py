@@ -48,12 +48,6 @@ GRIDS = [
         "values": [500, 2000, 4000],
         "measure": "metrics.heldout_gap_trained",
     },
-    {
-        "arms": ["one scalar head", "heads with a gate"],
-        "setting": "prior",
-        "values": [0.25, 0.5, 1.0],
-        "measure": "metrics.heldout_gap_trained",
-    },
 ]
 
 CLAIMS = {
