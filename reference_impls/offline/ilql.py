@@ -77,7 +77,7 @@ class ILQLConfig:
     tau: float = 0.7
     """Expectile of the state value (snell2023offline's code: 0.5 to 0.9, by task)."""
     beta: float = 2.0
-    """How much values shift the logits (a setting of evaluation in the code); 2 is the bed's one over beta."""
+    """How much values shift the logits (snell2023offline: chosen when evaluating); 2 is one over the bed's beta."""
     conservative: float = 0.1
     """Weight of the term that holds down unseen tokens (snell2023offline's code: 1e-4 to 1, by task)."""
     follow: float = 0.05
@@ -157,9 +157,8 @@ class Values(nn.Module):
         width, actions = writer.head.in_features, writer.space.actions
         self.q = nn.ModuleList(nn.Linear(width, actions) for _ in range(2))
         self.v = nn.Linear(width, 1)
-        for weight in self.q.parameters():
-            if weight.dim() == 2:
-                nn.init.normal_(weight, std=0.02)
+        for head in self.q:
+            nn.init.normal_(head.weight, std=0.02)
         self.copies = copy.deepcopy(self.q).requires_grad_(False)
 
     def lower(self, states: Tensor) -> Tensor:

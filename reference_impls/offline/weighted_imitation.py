@@ -127,11 +127,11 @@ class WeightedImitationConfig:
 
     weighting: Literal["none", "exponential", "positive"] = "exponential"
     ceiling: float | None = None
-    """Largest weight (peng2019advantage: 20); None is no limit."""
+    """Largest weight, as implementations have it against a few answers taking over; None is no limit."""
     ratio_clip: float | None = None
     """Where A-LoL clips its ratio, 1 plus or minus this (baheti2024leftover: 0.9); None leaves the ratio out."""
     beta: float = 0.5
-    """Temperature of exponential weights (peng2019advantage: 1, of normalised advantages)."""
+    """Temperature of exponential weights."""
     writer: Literal["reference", "flatter"] = "reference"
     """Who wrote the answers; the flatter writer is the reference at temperature 2."""
     answers: int = 8000

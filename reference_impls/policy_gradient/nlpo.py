@@ -72,7 +72,7 @@ class NLPOConfig:
     top_p: float = 0.9
     """Probability of the tokens that are kept (ramamurthy2023is's code: 0.9, once 0.5)."""
     refresh: int = 10
-    """Batches between two renewals of the mask (ramamurthy2023is's code: mostly 20); 0 keeps the first for good."""
+    """Batches between two renewals of the mask (ramamurthy2023is's code: 5 to 100, mostly 20); 0 keeps the first."""
     beta: float = 0.5
     prompts: int = 8
     samples: int = 16
