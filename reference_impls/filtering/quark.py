@@ -107,7 +107,7 @@ class QuarkConfig:
 
     quantiles: int = 5
     """Number of quantiles, K (code: 5)."""
-    kl: float = 0.4
+    kl: float = 0.2
     """Weight of the KL to the reference, beta (code: 0.05)."""
     entropy: float = 0.0
     """Weight of the entropy, gamma (code: 0.06)."""
