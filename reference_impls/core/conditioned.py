@@ -23,7 +23,9 @@ class ConditionedPolicy(TransformerPolicy):
         """The embedding of a new word is drawn with the mean and the deviation of the known ones, as Quark does."""
         super().__init__(policy.space, policy.attributes)
         self.load_state_dict(policy.state_dict())
-        known = self.state_dict()["model.embed_tokens.weight"]
+        embedding = self.model.get_input_embeddings()
+        assert isinstance(embedding, nn.Embedding)
+        known = embedding.weight.detach()
         self.words = len(known) + torch.arange(words)
         fresh = known.mean(0) + known.std(0) * torch.randn(words, known.shape[1])
         table = nn.Embedding.from_pretrained(torch.cat([known, fresh]), freeze=False, padding_idx=PAD)
