@@ -74,7 +74,7 @@ CLAIMS = {
 
 
 def _ahead(runs: pd.DataFrame, arm: str, other: str, metric: str = "heldout_gap_closed") -> float:
-    return float(runs.loc[arm, f"metrics.{metric}"] - runs.loc[other, f"metrics.{metric}"])
+    return float(runs.loc[arm, f"metrics.{metric}"] - runs.loc[other, f"metrics.{metric}"])  # type: ignore[operator]
 
 
 def quark_over_ppo(runs: pd.DataFrame) -> float:
