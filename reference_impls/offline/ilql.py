@@ -157,8 +157,9 @@ class Values(nn.Module):
         width, actions = writer.head.in_features, writer.space.actions
         self.q = nn.ModuleList(nn.Linear(width, actions) for _ in range(2))
         self.v = nn.Linear(width, 1)
-        for head in self.q:
-            nn.init.normal_(head.weight, std=0.02)
+        for weight in self.q.parameters():
+            if weight.dim() == 2:
+                nn.init.normal_(weight, std=0.02)
         self.copies = copy.deepcopy(self.q).requires_grad_(False)
 
     def lower(self, states: Tensor) -> Tensor:
