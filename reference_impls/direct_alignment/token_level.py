@@ -18,8 +18,9 @@ $\frac1\beta (r(y) - E_{ref}[r])$, and there is one way to write that as such a 
 $$\log\frac{\pi(a|s)}{\pi_{ref}(a|s)} = \frac1\beta Q^{ref}(s, a) - \log Z(s),$$
 
 with $Q^{ref}(s, a)$ the expected reward if the *reference* goes on. DPO ends at the same with $Q^*$, the value of going
-on as well as possible at that price. TDPO1 improves every token as if it were the only one to be improved. What $L_2$
-ends at is the minimum of no function, because of the stopped gradient.
+on as well as possible at that price. TDPO1 improves every token as if it were the only one to be improved, which
+is what the paper's objective asks (equation 7, an advantage under the reference). What $L_2$ ends at is the minimum of
+no function, because of the stopped gradient.
 
 What we leave out: nothing in the loss. In the code S is called the position KL, and the default is TDPO1.
 """
