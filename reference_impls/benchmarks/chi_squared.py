@@ -289,7 +289,7 @@ def conclusion(runs: pd.DataFrame) -> str:
     ahead = "ahead of" if gold[chi] > gold[dpo] else "behind"
     return (
         f"At 3 nats the optimum under both penalties {parts[0]} sd of gold reward on the optimum under the KL "
-        f"({both[EXACT[1]]:.2f} against {plain[EXACT[1]]:.2f}), and {parts[1]} to 500 pairs. Trained on 500 pairs, "
+        f"({both[EXACT[1]]:.2f} against {plain[EXACT[1]]:.2f}), and {parts[1]}. Trained on 500 pairs, "
         f"{chi} ({gold[chi]:.2f}) ends {ahead} {dpo} ({gold[dpo]:.2f}); from beta 0.1 to 0.02 DPO goes from "
         f"{gold['DPO, beta 0.1']:.2f} to {gold['DPO, beta 0.02']:.2f}, chi-PO from {gold['chi-PO, beta 0.1']:.2f} to "
         f"{gold['chi-PO, beta 0.02']:.2f}."
