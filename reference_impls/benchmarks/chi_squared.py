@@ -281,7 +281,7 @@ def conclusion(runs: pd.DataFrame) -> str:
     parts = []
     for arm, name in (
         ("error on rare answers", "an error on rare answers"),
-        ("fitted to 500 pairs", "a fit"),
+        ("fitted to 500 pairs", "a reward fitted to 500 pairs"),
     ):
         verb = "gains" if both[arm] > plain[arm] else "loses"
         parts.append(f"with {name} {verb} {abs(both[arm] - plain[arm]):.2f}")
