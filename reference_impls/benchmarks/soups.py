@@ -20,6 +20,7 @@ BENCHMARK = {
     "categories": ["multi-objective-alignment"],
     "question": "Do two policies, one for help and one for safety, serve every weighting of both by averaged weights?",
     "measures": [
+        "safe_rate",
         "soup_at_25",
         "soup_at_50",
         "soup_at_75",

@@ -51,7 +51,8 @@ METHODS = {
         "needs": ["reference"],
         "target": "E_pi[r] - beta (chi-squared + KL to the reference), through Bradley-Terry maximum likelihood",
         "yields": "policy",
-        "preset": {"exact": False},
+        "preset": {"exact": False, "labels": 500, "steps": 300, "batch": 64},
+        "bed": {"horizon": 4},
         "knob": None,
         "dimensions": {
             "arity": "binary",
@@ -77,6 +78,7 @@ METHODS = {
         "target": "E_pi[r] - beta (chi-squared + KL to the reference) of the reward it is given",
         "yields": "distribution",
         "preset": {"exact": True},
+        "bed": {"horizon": 4},
         "knob": None,
         "dimensions": {
             "arity": "unary",

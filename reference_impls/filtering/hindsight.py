@@ -92,7 +92,7 @@ METHODS = {
         "needs": ["online-samples"],
         "target": "the likelihood of own answers under the instruction that they fulfil, told from the other one",
         "yields": "policy",
-        "preset": {"data": "thumbs"},
+        "preset": {"data": "thumbs", "steps": 120},
         "knob": {"name": "rounds", "values": [1, 2, 4, 8]},
         "dimensions": {
             "arity": "unary",
@@ -128,7 +128,7 @@ class HindsightConfig:
 
     data: Literal["pairs", "thumbs"] = "pairs"
     """Pairs of reference answers in a chain, or the policy's own answers with a thumb each."""
-    labels: int = 8000
+    labels: int = 2000
     """Pairs or thumbs."""
     chains: float = 0.5
     """Pairs: share of the texts that hold both answers; the others hold one."""

@@ -77,7 +77,7 @@ PAIRS = 4000
 class ILFConfig:
     """Defaults for the exact bed."""
 
-    labels: int = 4000
+    labels: int = 2000
     """Critiques, all rounds together."""
     rounds: int = 4
     """Rounds of answer, critique, refinement and fine-tuning."""
@@ -89,7 +89,7 @@ class ILFConfig:
     """Chance that one refinement takes up the critique."""
     refinements: int = 5
     """Refinements of each answer, n, of which the best is kept."""
-    steps: int = 100
+    steps: int = 80
     batch: int = 128
     lr: float = 1e-3
 

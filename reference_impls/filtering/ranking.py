@@ -83,7 +83,7 @@ METHODS = {
         "needs": [],
         "target": "the likelihood of the rankings by mean log-probability per token, and of the best answers",
         "yields": "policy",
-        "preset": {"loss": "pro", "supervised": 0.05},
+        "preset": {"loss": "pro", "supervised": 0.05, "lr": 3e-4},
         "knob": None,
         "dimensions": {
             "arity": "n-ary",

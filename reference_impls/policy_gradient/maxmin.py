@@ -75,7 +75,7 @@ METHODS = {
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta of the groups' rewards, weighted by their shares",
         "yields": "policy",
-        "preset": {"objective": "average"},
+        "preset": {"objective": "average", "rewards": "pooled"},
         "bed": {"horizon": 4},
         "knob": None,
         "dimensions": {

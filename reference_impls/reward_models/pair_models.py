@@ -294,7 +294,7 @@ class PairModelsConfig:
     lapses: float = 0.1
     """Share of labels given at random (christiano2017deep: 0.1); flips at rate f are lapses at rate 2f."""
     labels: int = 4000
-    prior: float = 0.5
+    prior: float = 0.25
     """Standard deviation of the Gaussian prior on each weight of the reward."""
     steps: int = 120
     """Updates, each on all pairs."""

@@ -19,7 +19,7 @@ def runs_of(benchmark: Benchmark, flip: bool = False) -> pd.DataFrame:
     arms = list(benchmark.arms)
     for place, arm in enumerate(reversed(arms) if flip else arms):
         for seed in range(3):
-            level = 0.2 + 0.6 * place / len(arms) + 0.01 * seed
+            level = 0.2 + 0.6 * place / len(arms) + 0.01 * seed + 0.07 * flip
             metrics = {
                 "gap_closed": level,
                 "heldout_gap_closed": level - 0.1,
@@ -59,8 +59,7 @@ def test_table_figure_and_conclusion_come_from_the_runs(key: str) -> None:
     module = importlib.import_module(benchmark.module)
     runs = runs_of(benchmark)
     table = module.table(runs)
-    # A study of one arm may break its run down by what it measured.
-    assert len(table) == len(benchmark.arms) or len(benchmark.arms) == 1
+    assert len(table) >= len(benchmark.arms)  # more where a run is broken down by what it measured
     spec = json.loads(json.dumps(module.figure(runs)))
     assert spec["$schema"].endswith("v5.json") and "http" not in json.dumps(spec).replace(spec["$schema"], "")
     first, other = module.conclusion(runs), module.conclusion(runs_of(benchmark, flip=True))
