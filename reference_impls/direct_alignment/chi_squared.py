@@ -1,7 +1,7 @@
 r"""Chi-squared regularisation: chi-PO, a change of DPO's link function, and the exact optimum that it aims at.
 
-Paper: huang2025correcting. Provenance: per the paper's text, as digests of it give algorithm, link and clip; the
-optimum is derived in the contract.
+Paper: huang2025correcting. Provenance: reconstruction from the abstract and digests of the paper, which give
+algorithm, link and clip; the optimum is derived in the contract.
 
 KL is a weak brake. The mean of a fitted reward's error under $\pi$ is bounded by the chi-squared divergence,
 $D_{\chi^2}(\pi\|\pi_{ref}) = \frac12\mathbb{E}_{\pi_{ref}}\left[(\frac{\pi}{\pi_{ref}} - 1)^2\right]$, and not by the
@@ -46,7 +46,7 @@ METHODS = {
         "name": "Chi-squared Preference Optimization (chi-PO)",
         "paper": "huang2025correcting",
         "category": "reward-over-optimisation",
-        "provenance": "per the paper's text",
+        "provenance": "reconstruction",
         "feedback": ["pairs"],
         "needs": ["reference"],
         "target": "E_pi[r] - beta (chi-squared + KL to the reference), through Bradley-Terry maximum likelihood",
@@ -72,7 +72,7 @@ METHODS = {
         "name": "Exact chi-squared-regularised optimum",
         "paper": "huang2025correcting",
         "category": "reward-over-optimisation",
-        "provenance": "per the paper's text",
+        "provenance": "reconstruction",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model"],
         "target": "E_pi[r] - beta (chi-squared + KL to the reference) of the reward it is given",

@@ -1,6 +1,6 @@
 r"""Pessimistic maximum likelihood on linear bandits: an estimate that converges, and a greedy policy that fails.
 
-Paper: zhu2023principled. Provenance: per the paper's text (estimator and confidence set as digests of it give them);
+Paper: zhu2023principled. Provenance: reconstruction (estimator and confidence set as digests of the paper give them);
 the bandits are ours, made after its hard instance, in which one direction is compared once.
 
 Rewards are linear, $r(a) = \theta^* \cdot \phi_a$, labels Bradley-Terry on differences
@@ -43,7 +43,7 @@ METHODS = {
         "name": "Pessimistic maximum likelihood",
         "paper": "zhu2023principled",
         "category": "theory",
-        "provenance": "per the paper's text",
+        "provenance": "reconstruction",
         "feedback": ["pairs"],
         "needs": [],
         "target": None,

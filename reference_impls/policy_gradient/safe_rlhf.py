@@ -1,9 +1,9 @@
 r"""Safe RLHF: as much help as a budget of harm allows; and the fixed penalty that it replaces.
 
 Paper: dai2024safe; the fixed penalty is what it calls reward shaping. Provenance: reconstruction. The update of the
-multiplier, the division by $1 + \lambda$ and the cost model's loss follow the official code (PKU-Alignment/safe-rlhf,
-its ``ppo_lag`` trainer read in a public copy, tcexeexe/SHTEC_RM_model at 5bb76e4); the policy gradient is RLOO in place
-of PPO with two critics.
+multiplier and the division by $1 + \lambda$ follow the official code (PKU-Alignment/safe-rlhf, its ``ppo_lag`` trainer
+read in a public copy, tcexeexe/SHTEC_RM_model at 5bb76e4), the cost model's loss an account of the paper; the policy
+gradient is RLOO in place of PPO with two critics.
 
 Wanted is $\max_\pi \mathbb{E}_\pi[r] - \beta\,\mathrm{KL}(\pi\|\pi_{ref})$ subject to $\mathbb{E}_\pi[c] \le d$, the
 expectations being over prompts as well. Its Lagrangian is solved by both sides at once: the policy climbs

@@ -1,8 +1,8 @@
 r"""Reward models from the votes of a crowd: Crowd-BT, and Dawid and Skene's votes before Bradley and Terry.
 
 Papers: chen2013pairwise for Crowd-BT, dawid1979maximum for the estimate of reliabilities from votes alone.
-Provenance: reconstruction; the probability of a vote is as two independent implementations of Crowd-BT have it,
-and so is the prior of reliabilities, Beta(10, 1).
+Provenance: reconstruction; the probability of a vote was compared with one implementation of Crowd-BT, and the prior
+of reliabilities, Beta(10, 1), is that of ports of Gavel.
 
 Annotator $k$ votes for the better answer of a pair with the probability that a Bradley-Terry judge would, if
 reliable:
@@ -118,7 +118,7 @@ class CrowdLabelsConfig:
     """Of careful and of careless annotators."""
     trust: tuple[float, float] = (10.0, 1.0)
     """Votes that the prior of reliabilities counts as right and as wrong."""
-    prior: float = 0.5
+    prior: float = 0.25
     """Standard deviation of the Gaussian prior on each weight of the reward."""
     steps: int = 120
     """Updates, each on all votes."""

@@ -4,8 +4,7 @@ Papers: thurstone1927law (normal noise), christiano2017deep (section 2.2.3: anno
 and then), liu2024reward (ties by Rao and Kupper's model), chen2025on (ties by Rao and Kupper's or Davidson's
 model, there in DPO), afsharrad2026beyond (graded preferences by ordinal regression), touvron2023llama (a margin
 by grade), wang2024secrets (label smoothing), eisenstein2024helping (centring). Provenance: reconstruction
-throughout; the formulas of ties are as the third and fourth paper quote them, margin and centring agree with
-TRL's ``RewardTrainer``.
+throughout, from abstracts and expositions; margin and centring agree with TRL's ``RewardTrainer``.
 
 Whoever compares two answers feels $\Delta + \epsilon$, the difference of rewards and some noise, and says
 something about it. What differs is the noise and what is said. With $\Delta = r(x, y_w) - r(x, y_l)$:
@@ -27,7 +26,7 @@ Thurstone's noise is chosen so that its slope at 0 is the logistic one, so that 
 
 What we leave out: Thurstone's unequal variances, order effects, and the networks: all rewards are linear in the
 bed's features with the same Gaussian prior, so that likelihoods alone are compared. Llama 2's margins are 1,
-2/3, 1/3, 0 or three times that, as secondary sources give them.
+2/3, 1/3, 0 or three times that; one secondary source was seen, for the larger set.
 """
 
 from __future__ import annotations
