@@ -132,7 +132,7 @@ class OrdinalMarksConfig:
     """Standard deviation of the logarithm of raters' scales."""
     generosity: float = 0.0
     """Added to what all raters feel, so that the top of the scale fills up."""
-    prior: float = 0.5
+    prior: float = 0.25
     """Standard deviation of the Gaussian prior on each weight of the reward."""
     steps: int = 120
     """Updates, each on all labels."""
