@@ -71,11 +71,12 @@ def choose(names: Sequence[str], root: Path = ROOT) -> list[Benchmark]:
     """
     known = benchmarks(root)
     called = {key: {key, *benchmark.categories} for key, benchmark in known.items()}
-    for claim, test in claim_tests(root).items():
-        called[test.benchmark].add(claim.partition("/")[0])
-    papers = {key: facts.paper for key, facts in methods(root).items()}
-    for key, benchmark in known.items():
-        called[key] |= {papers[arm.method] for arm in benchmark.arms if is_default(arm, root)}
+    if set(names) - set().union(*called.values()):
+        for claim, test in claim_tests(root).items():
+            called[test.benchmark].add(claim.partition("/")[0])
+        papers = {key: facts.paper for key, facts in methods(root).items()}
+        for key, benchmark in known.items():
+            called[key] |= {papers[arm.method] for arm in benchmark.arms if is_default(arm, root)}
     for name in names:
         if not any(name in own for own in called.values()):
             every = set().union(*called.values())

@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import importlib
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
@@ -32,6 +33,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
 }
 """The six properties of feedback of kaufmann2025survey, as others describe that survey, and their values."""
 NOT_BRANCHES = ("beds", "benchmarks", "core", "museum", "records")
+State = tuple[tuple[str, int, int], ...]
 
 
 class Problem(Exception):
@@ -163,14 +165,14 @@ class Loaded:
 
 def methods(root: Path = ROOT) -> dict[str, MethodFacts]:
     """Facts of every method under ``root``, by key."""
-    return dict(_methods(root, tuple((path, _version(path)) for path in _method_files(root))))
+    return dict(_methods(root, _state(_branches(root))))
 
 
 @lru_cache(maxsize=8)
-def _methods(root: Path, files: tuple[tuple[Path, tuple[int, int]], ...]) -> dict[str, MethodFacts]:
+def _methods(root: Path, state: State) -> dict[str, MethodFacts]:
     """What :func:`methods` returns, for files in a given state."""
     found: dict[str, MethodFacts] = {}
-    for path, _ in files:
+    for path in _method_files(root):
         for key, entry, line in _literal_entries(path, "METHODS"):
             place = _place(path, line)
             if key in found:
@@ -207,12 +209,11 @@ def _check_dimensions(given: Mapping[str, str], place: str) -> None:
 
 def benchmarks(root: Path = ROOT) -> dict[str, Benchmark]:
     """Every benchmark under ``root``, by key."""
-    files = [*_benchmark_files(root), *_method_files(root)]
-    return dict(_benchmarks(root, tuple((path, _version(path)) for path in files)))
+    return dict(_benchmarks(root, _state([*_branches(root), root / "benchmarks"])))
 
 
 @lru_cache(maxsize=8)
-def _benchmarks(root: Path, files: tuple[object, ...]) -> dict[str, Benchmark]:
+def _benchmarks(root: Path, state: State) -> dict[str, Benchmark]:
     """What :func:`benchmarks` returns, for files in a given state."""
     found: dict[str, Benchmark] = {}
     for path in _benchmark_files(root):
@@ -304,11 +305,11 @@ def claim_digest(test: ClaimTest, root: Path = ROOT) -> str:
 
 def claim_digests(benchmark: str, root: Path = ROOT) -> dict[str, dict[str, str]]:
     """For each arm of a benchmark the claims that its runs are evidence for, with the digests of their tests."""
-    return _claim_digests(benchmark, root, tuple((path, _version(path)) for path in _benchmark_files(root)))
+    return _claim_digests(benchmark, root, _state([root / "benchmarks"]))
 
 
 @lru_cache(maxsize=64)
-def _claim_digests(benchmark: str, root: Path, files: tuple[object, ...]) -> dict[str, dict[str, str]]:
+def _claim_digests(benchmark: str, root: Path, state: State) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for test in claim_tests(root).values():
         if test.benchmark == benchmark:
@@ -557,9 +558,20 @@ def _config_class_name(path: Path) -> str:
     raise Problem(f"{_place(path, 1)}: the file defines no function 'train'.")
 
 
+def _branches(root: Path) -> list[Path]:
+    return [Path(e.path) for e in os.scandir(root) if e.is_dir() and e.name not in NOT_BRANCHES]
+
+
 def _method_files(root: Path) -> Iterator[Path]:
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name not in NOT_BRANCHES):
+    for folder in sorted(_branches(root)):
         yield from (p for p in sorted(folder.glob("*.py")) if not p.stem.endswith("_contract"))
+
+
+def _state(folders: Iterable[Path]) -> State:
+    """Name, time and size of every Python file in some folders: something that changes when one of them does."""
+    found = (entry for folder in folders if folder.is_dir() for entry in os.scandir(folder))
+    files = ((entry.path, entry.stat()) for entry in found if entry.name.endswith(".py"))
+    return tuple(sorted((path, stat.st_mtime_ns, stat.st_size) for path, stat in files))
 
 
 def _benchmark_files(root: Path) -> list[Path]:
