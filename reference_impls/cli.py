@@ -388,6 +388,7 @@ def prove_reductions(
 @app.command("museum")
 @one_sentence
 def museum_effects(
+    bugs: Annotated[list[str] | None, typer.Argument(metavar="[BUG]...", help="All without a name.")] = None,
     commit: Annotated[
         bool, typer.Option("--commit", help="Write reference_impls/records/museum-effects.json.")
     ] = False,
@@ -400,7 +401,9 @@ def museum_effects(
     with progress() as bar, contextlib.redirect_stdout(sys.stderr):
         task = bar.add_task("runs", total=None)
         found = effects.compute(
-            jobs or default_jobs("cpu"), lambda _, done, total: bar.update(task, completed=done, total=total)
+            effects.choose(bugs or ()),
+            jobs or default_jobs("cpu"),
+            lambda _, done, total: bar.update(task, completed=done, total=total),
         )
     if commit:
         effects.write(found)

@@ -83,9 +83,20 @@ def run(task: Task) -> dict[str, float | None]:
     return found
 
 
-def compute(workers: int, progress: Callable[[str, int, int], None] | None = None) -> list[Effect]:
-    """Every bug's effect. A run that fails is an effect too: its error is recorded."""
-    tasks = [task_of(bug) for bug in museum.bugs()]
+def choose(keys: Sequence[str] = ()) -> list[museum.Bug]:
+    """The bugs with these keys, or all of them. Raises Problem for an unknown one."""
+    known = {bug.key: bug for bug in museum.bugs()}
+    for key in keys:
+        if key not in known:
+            raise registry.Problem(f"There is no bug {key!r}{registry.did_you_mean(key, known)}")
+    return [bug for key, bug in known.items() if not keys or key in keys]
+
+
+def compute(
+    bugs: Sequence[museum.Bug], workers: int, progress: Callable[[str, int, int], None] | None = None
+) -> list[Effect]:
+    """The effect of each bug. A run that fails is an effect too: its error is recorded."""
+    tasks = [task_of(bug) for bug in bugs]
     tasks = list(dict.fromkeys([(method, settings, None) for method, settings, _ in tasks] + tasks))
     found: dict[Task, dict[str, float | None] | str] = {}
     for number, metrics, error in run_jobs(tasks, workers, run):
@@ -94,7 +105,7 @@ def compute(workers: int, progress: Callable[[str, int, int], None] | None = Non
             progress("runs", len(found), len(tasks))
     return [
         effect(bug, task, found[task[0], task[1], None], found[task])
-        for bug in museum.bugs()
+        for bug in bugs
         if (task := task_of(bug))
     ]
 
@@ -130,6 +141,8 @@ def read(path: Path = RECORD) -> list[Effect]:
 
 
 def write(effects: Sequence[Effect], path: Path = RECORD) -> None:
-    """Put the effects on record, a line each."""
-    lines = ",\n ".join(json.dumps(one, ensure_ascii=False) for one in effects)
+    """Put effects on record, a line each, beside those of other bugs; of bugs that are gone nothing is kept."""
+    known = {one["key"]: one for one in [*read(path), *effects]}
+    kept = [known[bug.key] for bug in museum.bugs() if bug.key in known]
+    lines = ",\n ".join(json.dumps(one, ensure_ascii=False) for one in kept)
     write_text(path, f"[\n {lines}\n]\n")

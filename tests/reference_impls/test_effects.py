@@ -54,8 +54,18 @@ def test_the_share_of_the_gap_is_told_or_else_what_moved_most() -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "effects.json"
     assert effects.read(path) == []
-    effects.write([{"key": "a", "metric": "b", "without": 0.5, "with": None}], path)
-    assert effects.read(path) == [{"key": "a", "metric": "b", "without": 0.5, "with": None}]
+    first, second = list(BUGS)[:2]
+    effects.write([{"key": second, "metric": "b", "without": 0.5, "with": None}, {"key": "gone"}], path)
+    assert effects.read(path) == [{"key": second, "metric": "b", "without": 0.5, "with": None}]
+    effects.write([{"key": first, "metric": "b", "without": 0.1, "with": 0.2}], path)
+    assert [one["key"] for one in effects.read(path)] == [first, second]
+
+
+def test_a_bug_is_called_by_its_key() -> None:
+    assert [bug.key for bug in effects.choose(["whiten-bracket"])] == ["whiten-bracket"]
+    assert len(effects.choose()) == len(BUGS)
+    with pytest.raises(Problem, match="did you mean 'whiten-bracket'"):
+        effects.choose(["whiten-brackets"])
 
 
 def test_the_record_is_of_the_bugs_that_there_are() -> None:
