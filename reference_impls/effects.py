@@ -31,6 +31,7 @@ ACTS_IN: dict[str, tuple[str, dict[str, object]]] = {
     "grpo-and-cispo-exchanged": ("cispo", {}),
     "confidence-warm-up-jumps": ("weak-to-strong-confidence", {}),
     "volume-removal-reversed": ("active-volume-removal", {}),
+    "kl-on-recorded-answers": ("a-lol", {}),
 }
 """Method and settings in which a bug of shared code, or of a setting that is off by default, makes itself felt."""
 

@@ -169,13 +169,23 @@ def _benchmark(facts: registry.Benchmark, root: Path, runs: Runs, problems: list
         results=_attempt(lambda: _results(facts, root, shown), problems) if complete else None,
         gpu=_gpu_note(facts, root, cpu, cuda) if cuda else None,
         choices=_attempt(lambda: _choices(facts, root), problems),
+        ungridded=_attempt(lambda: _ungridded(facts, root), problems) or (),
     )
+
+
+def _chosen(facts: registry.Benchmark, root: Path) -> list[grids.Choice]:
+    implementations = root / "reference_impls"
+    return grids.choices(facts, implementations / "records", implementations)
+
+
+def _ungridded(facts: registry.Benchmark, root: Path) -> tuple[str, ...]:
+    """Arms that a grid names and that have no records of it."""
+    known = {choice.arm for choice in _chosen(facts, root)}
+    return tuple(arm for grid in registry.grids(facts) for arm in grid.arms if arm not in known)
 
 
 def _choices(facts: registry.Benchmark, root: Path) -> Table | None:
     """One line per arm whose setting a grid was run for."""
-    implementations = root / "reference_impls"
-    found = grids.choices(facts, implementations / "records", implementations)
     rows = tuple(
         (
             one.arm,
@@ -185,7 +195,7 @@ def _choices(facts: registry.Benchmark, root: Path) -> Table | None:
             f"{one.best:g}",
             f"{one.used:g}",
         )
-        for one in found
+        for one in _chosen(facts, root)
     )
     return (
         Table(("arm", "setting", "chosen by", "mean for each value", "best", "used"), rows) if rows else None

@@ -157,6 +157,8 @@ class Benchmark:
     gpu: GpuNote | None
     choices: Table | None = None
     """What the grid said about its settings."""
+    ungridded: tuple[str, ...] = ()
+    """Arms whose grid has not been run."""
     devices: tuple[str, ...] = ("cpu", "cuda")
 
 

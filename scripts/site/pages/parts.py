@@ -130,14 +130,20 @@ def measured(view: View, benchmark: Benchmark) -> tuple[Html, ...]:
 
 def _choices_part(benchmark: Benchmark) -> tuple[Html, ...]:
     """How the settings were chosen, behind a fold."""
-    if benchmark.choices is None:
-        return ()
-    words = (
-        "One grid for all arms, run once on the seeds 100 and 101, which no figure uses. Where the value used is not "
-        "the best of the grid, it was fixed before the grid was run."
-    )
-    table = data_table(benchmark.choices, f"The grid of {benchmark.key}")
-    return (details("How the settings were chosen", element("p", words), table, class_="fold"),)
+    parts: list[Html] = []
+    if benchmark.choices is not None:
+        words = (
+            "One grid for all arms, run once on the seeds 100 and 101, which no figure uses. Where the value used is "
+            "not the best of the grid, it was fixed before the grid was run."
+        )
+        parts += [element("p", words), data_table(benchmark.choices, f"The grid of {benchmark.key}")]
+    if benchmark.ungridded:
+        words = (
+            f"Chosen by hand on the seeds 100 and 101; the grid is written but has not been run: "
+            f"{', '.join(benchmark.ungridded)}."
+        )
+        parts.append(element("p", words))
+    return (details("How the settings were chosen", *parts, class_="fold"),) if parts else ()
 
 
 def _images(view: View, benchmark: Benchmark, results: Results) -> Html:
