@@ -7,6 +7,7 @@ import pytest
 
 from scripts.site.build import generate, navigation, write_pages
 from scripts.site.gather import gather
+from scripts.site.model import Table
 from scripts.site.pages import write
 from scripts.site.view import View, address, citation, shorten
 
@@ -111,6 +112,18 @@ def test_stale_records_are_marked(small: Path) -> None:
     toys = replace(toys, results=replace(toys.results, provenance=where))
     files, _ = write(replace(atlas, benchmarks={"toys": toys}))
     assert "Stale: today's code no longer gives these records." in words(files["categories/runs-here.md"])
+
+
+def test_a_page_says_how_settings_were_chosen_and_whose_grid_has_not_been_run(small: Path) -> None:
+    atlas = gather(small)
+    table = Table(("arm", "setting", "best", "used"), (("fast", "lr", "0.002", "0.001"),))
+    toys = replace(atlas.benchmarks["toys"], choices=table, ungridded=("slow",))
+    files, _ = write(replace(atlas, benchmarks={"toys": toys}))
+    page = words(files["categories/runs-here.md"])
+    assert "How the settings were chosen" in page and "0.002" in page
+    assert "the grid is written but has not been run: slow." in page
+    files, _ = write(atlas)
+    assert "How the settings were chosen" not in words(files["categories/runs-here.md"])
 
 
 def test_a_method_page_tells_story_contract_and_results(pages: dict[str, str]) -> None:
