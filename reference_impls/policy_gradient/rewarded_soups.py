@@ -137,7 +137,7 @@ def train(bed: ExactBed, config: SoupConfig, seed: int, observe: Observe) -> Out
         tuned.append(_tuned(bed, config, reward, draw, first, observe))
     states = [dict(policy.state_dict()) for policy in tuned]
     if config.names == "exchanged":
-        widths = [layer.mlp.up_proj.weight.shape[0] for layer in tuned[1].model.layers]
+        widths = [len(w) for name, w in states[1].items() if name.endswith("mlp.up_proj.weight")]
         orders = [torch.randperm(width, generator=draw, device=bed.device) for width in widths]
         states[1] = renamed(states[1], orders, tuned[1].model.config.num_attention_heads)
 

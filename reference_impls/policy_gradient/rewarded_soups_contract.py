@@ -95,8 +95,8 @@ def network() -> tuple[TransformerPolicy, list[Tensor]]:
     policy = TransformerPolicy(SequenceSpace(2, 2, True), 2)
     for weights in policy.parameters():
         torch.nn.init.normal_(weights, std=0.3)
-    width = policy.model.layers[0].mlp.up_proj.weight.shape[0]
-    return policy, [torch.randperm(width) for _ in policy.model.layers]
+    widths = [len(w) for name, w in policy.state_dict().items() if name.endswith("mlp.up_proj.weight")]
+    return policy, [torch.randperm(width) for width in widths]
 
 
 def logps_of(policy: TransformerPolicy, state: dict[str, Tensor]) -> Tensor:

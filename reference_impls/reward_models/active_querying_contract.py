@@ -158,7 +158,8 @@ def determinants(module: Any) -> None:
     for _ in range(3):
         features, chances, root = torch.randn(9, 3), torch.rand(9), torch.randn(3, 3)
         covariance = root @ root.T + 0.1 * torch.eye(3)
-        expected, precision = [], torch.linalg.inv(covariance)
+        expected: list[int] = []
+        precision = torch.linalg.inv(covariance)
         for _ in range(4):
             grown = [
                 precision + c * (1 - c) * torch.outer(x, x) for x, c in zip(features, chances, strict=True)

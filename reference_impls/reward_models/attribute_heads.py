@@ -238,8 +238,8 @@ def train(bed: ExactBed, config: AttributeHeadsConfig, seed: int, observe: Obser
         read = mixed(heads.table().detach(), wanted) if told else found
         truth = mixed(rewards, wanted)
         for prefix, those in (("", bed.train_rows), ("heldout_", bed.heldout_rows)):
-            policies = [bed.optimum(table)[those] for table in (read, truth)]
-            measures[f"{prefix}gap_{name}"] = gap_closed(*policies, bed.reference_logps[those])
+            policy, best = bed.optimum(read)[those], bed.optimum(truth)[those]
+            measures[f"{prefix}gap_{name}"] = gap_closed(policy, best, bed.reference_logps[those])
         measures[f"accuracy_{name}"] = ordered_rightly(bed, read, truth, bed.train_rows, seed + 1)
     if config.model == "gated":
         gates = gate.logits().softmax(-1).detach()[bed.train_rows]

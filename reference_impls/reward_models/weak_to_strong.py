@@ -253,7 +253,7 @@ def train(bed: ExactBed, config: WeakToStrongConfig, seed: int, observe: Observe
     scores = table(fit(student, rows, drawn, chances, config, config.alpha, after), bed)
     ceiling = table(fit(ByCounts(bed), rows, drawn, answered(rows, drawn), config), bed)
 
-    measures = {}
+    measures: dict[str, float] = {}
     for name, those in (("", bed.train_rows), ("heldout_", bed.heldout_rows)):
         three = [ordered_rightly(bed, t, bed.gold, those, seed + 1) for t in (scores, weak_scores, ceiling)]
         measures |= dict(zip([f"{name}{who}_accuracy" for who in WHO], three, strict=True))
