@@ -274,7 +274,8 @@ def train(bed: ExactBed, config: ConstitutionalConfig, seed: int, observe: Obser
     first = 0 if config.stages == "rl" else config.steps
     policy = imitate(bed, config, forbidden, draw, observe) if first else trainable_copy(bed.reference)
     if config.stages == "sl":
-        optimum = enumerated(bed, forbidden, config.revisions)
+        # Answers that are not revised leave no gap between the reference and their law.
+        optimum = enumerated(bed, forbidden, config.revisions) if config.revisions else None
         logps = bed.logps(policy)
         return Outcome(logps, optimum, "forward", measures=violations(bed, logps, forbidden))
 
