@@ -32,6 +32,8 @@ from reference_impls.registry import (
 )
 
 RELATIVE, FLOOR = 1e-3, 1e-4
+ELSEWHERE_RELATIVE, ELSEWHERE_FLOOR = 0.25, 0.1
+"""On a processor that rounds otherwise than the one a record was made on, fits and draws drift apart."""
 LONG = 2.0
 """Seconds."""
 
@@ -207,7 +209,9 @@ def run_canaries(
     for number, record, error in run_jobs(todo, workers, runner, deadline):
         group = groups[number]
         before = group[0].record
-        changed = moved(before["canary"], record["canary"]) if before and record else ()
+        changed = (
+            moved(before["canary"], record["canary"], alike(before, record)) if before and record else ()
+        )
         yield CanaryResult(tuple(group), tuple(changed), error)
 
 
@@ -230,19 +234,31 @@ def mark(result: CanaryResult, device: str, folder: Path) -> None:
             upsert(path, [record], [arm.arm for arm in line.benchmark.arms])
 
 
-def moved(recorded: Mapping[str, object], now: Mapping[str, object]) -> Iterator[tuple[str, object, object]]:
-    """The names whose values differ by more than one part in a thousand."""
+def alike(one: Record, other: Record) -> bool:
+    """Whether two records were made by arithmetic that rounds alike."""
+    fingerprints = (record["environment"].get("arithmetic") for record in (one, other))
+    return len(set(fingerprints)) == 1
+
+
+def moved(
+    recorded: Mapping[str, object], now: Mapping[str, object], same_arithmetic: bool = True
+) -> Iterator[tuple[str, object, object]]:
+    """The names whose values differ by more than one part in a thousand; elsewhere by more than drift explains."""
     for name in {**recorded, **now}:
         old, new = recorded.get(name), now.get(name)
-        if not close(old, new):
+        if not close(old, new, same_arithmetic):
             yield name, old, new
 
 
-def close(old: object, new: object) -> bool:
-    """Whether two values agree to a part in a thousand, or to 1e-4; ``None`` agrees with itself."""
+def close(old: object, new: object, same_arithmetic: bool = True) -> bool:
+    """Whether two values agree to a part in a thousand, or to 1e-4; ``None`` agrees with itself.
+
+    On other arithmetic a quarter, or a tenth in absolute terms, is allowed.
+    """
     if not isinstance(old, int | float) or not isinstance(new, int | float):
         return old == new
-    return abs(new - old) <= max(FLOOR, RELATIVE * abs(old))
+    relative, floor = (RELATIVE, FLOOR) if same_arithmetic else (ELSEWHERE_RELATIVE, ELSEWHERE_FLOOR)
+    return abs(new - old) <= max(floor, relative * abs(old))
 
 
 def seconds(text: str) -> float:

@@ -125,6 +125,15 @@ def test_only_the_runs_with_a_method_s_own_settings(tmp_path: Path) -> None:
     }
 
 
+def test_another_arithmetic_is_allowed_to_drift_but_not_to_be_wrong() -> None:
+    one, other = ({"environment": {"arithmetic": name}} for name in ("a", "b"))
+    assert bench.alike(one, one) and not bench.alike(one, other)
+    assert bench.alike({"environment": {}}, {"environment": {}}) and not bench.alike({"environment": {}}, one)
+    recorded, now = {"gap_closed": 0.8, "kl_ref": 2.0}, {"gap_closed": 0.81, "kl_ref": 1.0}
+    assert [name for name, _, _ in bench.moved(recorded, now)] == ["gap_closed", "kl_ref"]
+    assert [name for name, _, _ in bench.moved(recorded, now, same_arithmetic=False)] == ["kl_ref"]
+
+
 def test_a_benchmark_for_a_gpu_asks_nothing_of_a_cpu(tmp_path: Path) -> None:
     only = [replace(b, devices=("cuda",)) for b in bench.choose(["demo"], ROOT)]
     assert bench.survey(only, range(2), "cpu", tmp_path, ROOT) == []
