@@ -34,6 +34,8 @@ from reference_impls.registry import (
 RELATIVE, FLOOR = 1e-3, 1e-4
 ELSEWHERE_RELATIVE, ELSEWHERE_FLOOR = 0.25, 0.1
 """On a processor that rounds otherwise than the one a record was made on, fits and draws drift apart."""
+MAY_DRIFT = 0.1
+"""Share of the canaries from elsewhere that may still move by more than that: some trainings are chaotic."""
 LONG = 2.0
 """Seconds."""
 
@@ -190,6 +192,8 @@ class CanaryResult:
     lines: tuple[Line, ...]
     moved: tuple[tuple[str, object, object], ...]
     error: str | None
+    elsewhere: bool = False
+    """Whether the record was made by arithmetic that rounds otherwise, or by unknown arithmetic."""
 
 
 def run_canaries(
@@ -209,10 +213,12 @@ def run_canaries(
     for number, record, error in run_jobs(todo, workers, runner, deadline):
         group = groups[number]
         before = group[0].record
-        changed = (
-            moved(before["canary"], record["canary"], alike(before, record)) if before and record else ()
-        )
-        yield CanaryResult(tuple(group), tuple(changed), error)
+        if before is None or record is None:
+            yield CanaryResult(tuple(group), (), error)
+            continue
+        same = alike(before, record)
+        changed = tuple(moved(before["canary"], record["canary"], same))
+        yield CanaryResult(tuple(group), changed, error, elsewhere=not same)
 
 
 def _whole_run_again(line: Line) -> bool:
