@@ -30,7 +30,7 @@ class Choice:
     used: float
 
 
-def grid_of(benchmark: Benchmark, root: Path = ROOT) -> Benchmark:
+def grid_of(benchmark: Benchmark) -> Benchmark:
     """The same benchmark with an arm for every value of every grid, and no other."""
     known = {arm.arm: arm for arm in benchmark.arms}
     arms = [
