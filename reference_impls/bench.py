@@ -187,13 +187,14 @@ def known_runs(device: str, folder: Path, root: Path = ROOT) -> dict[RunKey, Rec
 
 @dataclass(frozen=True)
 class CanaryResult:
-    """One canary: the numbers that moved (name, recorded, now), or why it did not run."""
+    """One canary: the numbers that moved (name, recorded, now), what it gives now, or why it did not run."""
 
     lines: tuple[Line, ...]
     moved: tuple[tuple[str, object, object], ...]
     error: str | None
     elsewhere: bool = False
-    """Whether the record was made by arithmetic that rounds otherwise, or by unknown arithmetic."""
+    """Whether the record's was made by arithmetic that rounds otherwise, or by unknown arithmetic."""
+    now: Mapping[str, object] = field(default_factory=dict)
 
 
 def run_canaries(
@@ -218,7 +219,7 @@ def run_canaries(
             continue
         same = alike(before, record)
         changed = tuple(moved(before["canary"], record["canary"], same))
-        yield CanaryResult(tuple(group), changed, error, elsewhere=not same)
+        yield CanaryResult(tuple(group), changed, error, not same, record["canary"])
 
 
 def _whole_run_again(line: Line) -> bool:
@@ -228,29 +229,37 @@ def _whole_run_again(line: Line) -> bool:
     return long and line.seed > 0
 
 
-def mark(result: CanaryResult, device: str, folder: Path) -> None:
-    """Write into the records whether their canary moved, for pages to show and ``bench`` to run again."""
+def mark(result: CanaryResult, device: str, folder: Path, renew: bool = False) -> None:
+    """Write into the records whether their canary moved, for pages to show and ``bench`` to run again.
+
+    Canaries from elsewhere prove nothing exact. With ``renew`` this machine's take the place of those that agree as
+    far as drift allows, so that later ones can be compared strictly.
+    """
+    if result.error is not None or (result.elsewhere and (result.moved or not renew)):
+        return
     names = ", ".join(name for name, _, _ in result.moved)
     for line in result.lines:
-        if line.record is not None and result.error is None:
+        if line.record is not None:
             record = {name: value for name, value in line.record.items() if name != "stale"}
             if names:
                 record["stale"] = f"after 20 updates today's code gives another {names}"
+            elif result.elsewhere:
+                record["canary"] = dict(result.now)
             path = record_path(folder, line.benchmark.key, device)
             upsert(path, [record], [arm.arm for arm in line.benchmark.arms])
 
 
 def alike(one: Record, other: Record) -> bool:
-    """Whether two records were made by arithmetic that rounds alike."""
-    fingerprints = (record["environment"].get("arithmetic") for record in (one, other))
-    return len(set(fingerprints)) == 1
+    """Whether the canaries of two records were made by arithmetic that is known and rounds alike."""
+    here, there = (record["canary"].get("arithmetic") for record in (one, other))
+    return here is not None and here == there
 
 
 def moved(
     recorded: Mapping[str, object], now: Mapping[str, object], same_arithmetic: bool = True
 ) -> Iterator[tuple[str, object, object]]:
     """The names whose values differ by more than one part in a thousand; elsewhere by more than drift explains."""
-    for name in {**recorded, **now}:
+    for name in {**recorded, **now}.keys() - {"arithmetic"}:
         old, new = recorded.get(name), now.get(name)
         if not close(old, new, same_arithmetic):
             yield name, old, new

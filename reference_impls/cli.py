@@ -135,7 +135,9 @@ def bench(
     jobs: JobsOption = None,
     device: DeviceOption = Device.auto,
     missing: Annotated[bool, typer.Option("--missing", help="Leave records that are out of date.")] = False,
-    redo: Annotated[bool, typer.Option("--redo", help="Repeat current records too, oldest first.")] = False,
+    redo: Annotated[
+        bool, typer.Option("--redo", help="Repeat current records too, or canaries made elsewhere.")
+    ] = False,
     budget: Annotated[str | None, typer.Option(help="Start no run after this time, say 8m.")] = None,
     commit: Annotated[bool, typer.Option("--commit", help="Write to reference_impls/records.")] = False,
     out: Annotated[Path, typer.Option(help="Folder for records without --commit.")] = Path("runs/records"),
@@ -157,7 +159,7 @@ def bench(
     where = resolve(device)
     workers = jobs or default_jobs(where)
     if canaries:
-        check_canaries(chosen, seeds, where, workers, deadline, commit, as_json)
+        check_canaries(chosen, seeds, where, workers, deadline, commit, redo, as_json)
         return
     base = RECORDS if commit else out
     folder = base / grids.FOLDER if grid else base
@@ -218,9 +220,13 @@ def check_canaries(
     workers: int,
     deadline: float,
     commit: bool,
+    renew: bool,
     as_json: bool,
 ) -> None:
-    """Repeat the canaries of the committed records; with ``commit`` mark the records that moved."""
+    """Repeat the canaries of the committed records; with ``commit`` mark the records that moved.
+
+    With ``renew`` too, canaries of other or unknown arithmetic are made anew where they agree but for drift.
+    """
     lines = [line for line in matrix.survey(chosen, range(seeds), device, RECORDS) if line.record is not None]
     reports: list[dict[str, object]] = []
     checked = foreign = drifted = 0
@@ -231,8 +237,8 @@ def check_canaries(
             checked += len(result.lines)
             foreign += len(result.lines) if result.elsewhere else 0
             drifted += len(result.lines) if result.elsewhere and result.moved else 0
-            if commit and not result.elsewhere:
-                matrix.mark(result, device, RECORDS)
+            if commit:
+                matrix.mark(result, device, RECORDS, renew)
             if result.moved or result.error:
                 for line in result.lines:
                     changes = {name: [old, new] for name, old, new in result.moved}

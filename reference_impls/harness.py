@@ -121,7 +121,7 @@ def run_method(
         "config_digest": digest(asdict(config)),
         "metrics": measured,
         "curve": curve,
-        "canary": canary,
+        "canary": {**canary, "arithmetic": arithmetic(device)},
         "cost": {
             "seconds": round(clock() - started, 2),
             **where.cost,
@@ -133,7 +133,6 @@ def run_method(
             "torch": torch.__version__,
             "transformers": transformers.__version__,
             "threads": torch.get_num_threads(),
-            "arithmetic": arithmetic(device),
         },
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "claims": {},

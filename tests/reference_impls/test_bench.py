@@ -126,9 +126,9 @@ def test_only_the_runs_with_a_method_s_own_settings(tmp_path: Path) -> None:
 
 
 def test_another_arithmetic_is_allowed_to_drift_but_not_to_be_wrong() -> None:
-    one, other = ({"environment": {"arithmetic": name}} for name in ("a", "b"))
+    one, other = ({"canary": {"arithmetic": name}} for name in ("a", "b"))
     assert bench.alike(one, one) and not bench.alike(one, other)
-    assert bench.alike({"environment": {}}, {"environment": {}}) and not bench.alike({"environment": {}}, one)
+    assert not bench.alike({"canary": {}}, {"canary": {}}) and not bench.alike({"canary": {}}, one)
     recorded, now = {"gap_closed": 0.8, "kl_ref": 2.0}, {"gap_closed": 0.81, "kl_ref": 1.0}
     assert [name for name, _, _ in bench.moved(recorded, now)] == ["gap_closed", "kl_ref"]
     assert [name for name, _, _ in bench.moved(recorded, now, same_arithmetic=False)] == ["kl_ref"]
@@ -237,6 +237,32 @@ def test_canaries_that_moved_are_reported_and_marked(tmp_path: Path, monkeypatch
     for result in canaries():
         bench.mark(result, "cpu", folder)
     assert all("stale" not in r for r in read_file(folder / "demo-cpu.jsonl"))
+
+
+def test_canaries_from_elsewhere_are_made_anew_only_where_they_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "r"
+    matrix(folder, seeds=3)
+    path = folder / "demo-cpu.jsonl"
+    before = path.read_bytes()
+    monkeypatch.setenv("FAKE_ARITHMETIC", "there")
+
+    def mark(renew: bool) -> None:
+        lines = bench.survey(bench.choose(["demo"], ROOT), range(2), "cpu", folder, ROOT)
+        for result in bench.run_canaries(lines, "cpu", 2, run):
+            assert result.elsewhere
+            bench.mark(result, "cpu", folder, renew)
+
+    mark(renew=False)
+    monkeypatch.setenv("FAKE_SHIFT", "3")
+    mark(renew=True)
+    assert path.read_bytes() == before, "too far off to be drift"
+    monkeypatch.setenv("FAKE_SHIFT", "0.01")
+    mark(renew=True)
+    renewed = {r["seed"]: r["canary"] for r in read_file(path) if r["arm"] == "default"}
+    assert [renewed[seed]["arithmetic"] for seed in range(3)] == ["there", "there", "here"]
+    assert renewed[0]["gap_closed"] == pytest.approx(renewed[2]["gap_closed"] - 0.002 + 0.01)
 
 
 @pytest.mark.parametrize(

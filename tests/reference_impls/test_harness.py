@@ -9,7 +9,7 @@ import torch
 
 from reference_impls.beds.exact import ExactBed, ExactConfig
 from reference_impls.core.outcome import Observe, Outcome
-from reference_impls.harness import run_method
+from reference_impls.harness import arithmetic, run_method
 
 SMALL = {"vocab": 3, "horizon": 3, "reference_steps": 40}
 QUICK = {"steps": 25, "labels": 400}
@@ -49,7 +49,9 @@ def test_the_canary_is_the_run_after_twenty_updates() -> None:
 
 def test_a_method_without_updates_has_its_result_as_canary() -> None:
     record = quick("best-of-n", config_set={"n": 4})
-    assert record["canary"] == record["metrics"] and record["curve"] == []
+    assert (
+        record["canary"] == {**record["metrics"], "arithmetic": arithmetic("cpu")} and record["curve"] == []
+    )
 
 
 def test_progress_counts_updates() -> None:
