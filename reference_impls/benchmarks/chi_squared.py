@@ -54,19 +54,19 @@ BENCHMARK = {
         {
             "arm": "DPO, beta 0.5",
             "method": "dpo",
-            "set": {"labels": 500, "steps": 300, "batch": 64},
+            "set": {"labels": 500, "steps": 300, "batch": 64, "lr": 2e-3},
             "bed_set": {"horizon": 4},
         },
         {
             "arm": "DPO, beta 0.1",
             "method": "dpo",
-            "set": {"labels": 500, "steps": 300, "batch": 64, "beta": 0.1},
+            "set": {"labels": 500, "steps": 300, "batch": 64, "lr": 2e-3, "beta": 0.1},
             "bed_set": {"horizon": 4},
         },
         {
             "arm": "DPO, beta 0.02",
             "method": "dpo",
-            "set": {"labels": 500, "steps": 300, "batch": 64, "beta": 0.02},
+            "set": {"labels": 500, "steps": 300, "batch": 64, "lr": 2e-3, "beta": 0.02},
             "bed_set": {"horizon": 4},
         },
         {
@@ -94,7 +94,7 @@ GRIDS = [
     {
         "arms": ["chi-PO, beta 0.1", "DPO, beta 0.1"],
         "setting": "lr",
-        "values": [3e-4, 1e-3, 2e-3],
+        "values": [3e-4, 1e-3, 2e-3, 4e-3],
         "measure": "metrics.gold_reward",
     }
 ]

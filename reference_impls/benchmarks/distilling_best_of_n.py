@@ -14,7 +14,7 @@ BENCHMARK = {
         {"arm": "best of 16", "method": "best-of-n", "oracle": True},
         {"arm": "best of 4", "method": "best-of-n", "set": {"n": 4}, "oracle": True},
         {"arm": "BOND", "method": "bond", "oracle": True},
-        {"arm": "BOND, winners only", "method": "bond", "set": {"backward": 0.0}, "oracle": True},
+        {"arm": "BOND, winners only", "method": "bond", "set": {"backward": 0.0, "lr": 1e-3}, "oracle": True},
         {"arm": "BOND, policy gradient only", "method": "bond", "set": {"backward": 1.0}, "oracle": True},
         {"arm": "BOND, moving anchor", "method": "iterative-bond", "oracle": True},
     ],

@@ -107,7 +107,7 @@ Both reach them with some beta; what differs is where they spend them."""
 
 @dataclass(frozen=True)
 class ChiSquaredConfig:
-    """Defaults for the exact bed; labels, steps, batch and lr are those of IPO and its like, but for fewer updates."""
+    """Defaults for the exact bed; labels, steps and batch are those of IPO and its like, but for fewer updates."""
 
     exact: bool = False
     """Whether the optimum is computed for the reward that is given, or a policy is trained on pairs."""
@@ -118,7 +118,7 @@ class ChiSquaredConfig:
     labels: int = 8000
     steps: int = 350
     batch: int = 128
-    lr: float = 1e-3
+    lr: float = 4e-3
 
 
 def link(ratio: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ class SelfRewardingConfig:
     """Updates in all; those after the seed phase are spread evenly over the rounds."""
     batch: int = 32
     """Pairs per update."""
-    lr: float = 1e-3
+    lr: float = 2.5e-4
 
 
 def implicit_reward(logps: Tensor, reference: Tensor, mask: Tensor, beta: float) -> Tensor:

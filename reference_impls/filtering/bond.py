@@ -120,7 +120,7 @@ class BONDConfig:
     anchors: int = 16
     """Answers of the anchor per prompt: quantiles are estimated from all, winners are the best of each n."""
     steps: int = 120
-    lr: float = 1e-3
+    lr: float = 2e-3
 
 
 def estimated_quantiles(rewards: Tensor, anchor_rewards: Tensor) -> Tensor:
