@@ -57,6 +57,7 @@ BENCHMARK = {
             "method": "ppo-max",
             "set": {"clip": None, "gradient_clip": None},
         },
+        {"arm": "vanilla, right reward", "method": "ppo-vanilla", "bed_set": {"proxy_error": 0.0}},
     ],
 }
 
@@ -65,7 +66,7 @@ CLAIMS = {
     "zheng2023secrets/c1": {
         "test": "Vanilla PPO for 60 batches on a proxy whose error is large on rare answers: the fall of gold from its "
         "peak, or the rise of the proxy since then, whichever is smaller. Seeds 0 to 4.",
-        "arms": ["vanilla", "PPO-max", "vanilla + KL 1"],
+        "arms": ["vanilla", "PPO-max", "vanilla + KL 1", "vanilla, right reward"],
         "measure": "vanilla_falls_unseen",
         "unit": "gold sd",
         "holds": ">= 0.3",
@@ -75,8 +76,14 @@ CLAIMS = {
         "controls": [
             {"what": "the same of PPO-max", "measure": "max_falls_unseen"},
             {"what": "the same of vanilla PPO with a KL penalty of weight 1", "measure": "kl_falls_unseen"},
+            {"what": "the same of vanilla PPO on a reward without error", "measure": "right_falls_unseen"},
         ],
         "revisions": [
+            {
+                "date": "2026-12-01",
+                "was": "the same without the control on a reward without error",
+                "reason": "both controls read as the claim did, in part; the bands are as they were",
+            },
             {
                 "date": "2026-11-22",
                 "was": "the same, the score being gold but for one bad opening worth 5 sd",
@@ -145,6 +152,7 @@ CLAIMS = {
             "vanilla",
             "vanilla + scaling",
             "vanilla + normalise, clip, KL 0.6",
+            "vanilla, right reward",
         ],
         "measure": "fall_spared_by_kl",
         "unit": "gold sd",
@@ -154,8 +162,14 @@ CLAIMS = {
         "controls": [
             {"what": "fall spared by reward scaling", "measure": "fall_spared_by_scaling"},
             {"what": "fall of vanilla PPO itself", "measure": "vanilla_fall"},
+            {"what": "fall of vanilla PPO on a reward without error", "measure": "right_fall"},
         ],
         "revisions": [
+            {
+                "date": "2026-12-01",
+                "was": "the same without the control on a reward without error",
+                "reason": "both controls read as the claim did, in part; the bands are as they were",
+            },
             {
                 "date": "2026-11-22",
                 "was": "the same, the score being gold but for one bad opening worth 5 sd",
@@ -344,6 +358,11 @@ def kl_falls_unseen(runs: pd.DataFrame) -> float:
     return falls_unseen(run_of(runs, "vanilla + KL 1"))
 
 
+def right_falls_unseen(runs: pd.DataFrame) -> float:
+    """Of vanilla PPO on a reward without error: see falls_unseen."""
+    return falls_unseen(run_of(runs, "vanilla, right reward"))
+
+
 def scaling_distance(runs: pd.DataFrame) -> float:
     """Vanilla PPO with and without reward scaling: see course_distance."""
     return course_distance(run_of(runs, "vanilla"), run_of(runs, "vanilla + scaling"))
@@ -374,6 +393,11 @@ def kl_delays_and_falls(runs: pd.DataFrame) -> float:
 def vanilla_fall(runs: pd.DataFrame) -> float:
     """How far gold ends below its peak under vanilla PPO."""
     return fall(run_of(runs, "vanilla"))
+
+
+def right_fall(runs: pd.DataFrame) -> float:
+    """How far gold ends below its peak under vanilla PPO on a reward without error."""
+    return fall(run_of(runs, "vanilla, right reward"))
 
 
 def fall_spared_by_kl(runs: pd.DataFrame) -> float:
@@ -533,6 +557,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
 
 def conclusion(runs: pd.DataFrame) -> str:
     """Where the gold reward falls most and least, and what the arm with the best final gold is."""
+    runs = runs[runs["arm"] != "vanilla, right reward"]
     runs = runs.assign(fall=runs.apply(fall, axis=1))
     means = by_arm(runs, ["fall", "metrics.gold_reward", "metrics.proxy_reward"]).set_index("arm")
     falls, gold = means["fall"].sort_values(), means["metrics.gold_reward"].sort_values()
