@@ -67,8 +67,15 @@ CLAIMS = {
                 "what": "disagreement, which also leaves out what is uncertain for everybody",
                 "measure": "gain_over_disagreement",
             },
+            {"what": "random questions in place of removed volume", "measure": "gain_over_random"},
         ],
-        "revisions": [],
+        "revisions": [
+            {
+                "date": "2026-12-01",
+                "was": "the same without the last control",
+                "reason": "the first control read as the claim did, in part; the bands are as they were",
+            },
+        ],
     },
     "biyik2019asking/c2": {
         "test": (

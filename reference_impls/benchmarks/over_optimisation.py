@@ -123,6 +123,7 @@ CLAIMS = {
             "one model, labels flipped",
             "one model",
             "another one",
+            "mean of the weights",
         ],
         "measure": "weights_over_scores",
         "unit": "gold sd",
@@ -132,8 +133,15 @@ CLAIMS = {
         "controls": [
             {"what": "against one model instead of the mean of four", "measure": "weights_over_one"},
             {"what": "two single models", "measure": "pushed_chance"},
+            {"what": "averaged weights over one model, labels as they are", "measure": "averaged_gain"},
         ],
-        "revisions": [],
+        "revisions": [
+            {
+                "date": "2026-12-01",
+                "was": "the same without the last control",
+                "reason": "the others read as the claim did, fails here; the bands are as they were",
+            },
+        ],
     },
 }
 

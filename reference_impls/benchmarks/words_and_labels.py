@@ -64,7 +64,13 @@ CLAIMS = {
             "Refine and imitate with 2,000 critiques that name place and symbol, against DPO with 2,000 comparisons "
             "by annotators as careful as the critics: share of the gap closed on held-out prompts."
         ),
-        "arms": ["ILF, place and symbol", "DPO, pairs", "ILF, all of it blind", "ILF, place alone"],
+        "arms": [
+            "ILF, place and symbol",
+            "DPO, pairs",
+            "ILF, all of it blind",
+            "ILF, place alone",
+            "SFT, chosen of pairs",
+        ],
         "measure": "critiques_over_pairs",
         "unit": "share of the gap",
         "holds": ">= 0.05",
@@ -76,8 +82,15 @@ CLAIMS = {
         "controls": [
             {"what": "a critic who speaks blindly", "measure": "blind_over_pairs"},
             {"what": "a critic who names the place alone", "measure": "places_over_pairs"},
+            {"what": "comparisons over imitating the chosen answers", "measure": "dpo_over_chosen"},
         ],
-        "revisions": [],
+        "revisions": [
+            {
+                "date": "2026-12-01",
+                "was": "the same without the last control",
+                "reason": "the others read as the claim did, fails here; the bands are as they were",
+            },
+        ],
     },
     "liu2024chain/c2": {
         "test": (
