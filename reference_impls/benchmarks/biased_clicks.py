@@ -39,7 +39,7 @@ GRIDS = [
     {
         "arms": ["ranking, as they are", "ranking, reweighted", "pointwise, reweighted", "click model"],
         "setting": "prior",
-        "values": [0.1, 0.25, 0.5],
+        "values": [0.03, 0.1, 0.25, 0.5],
         "measure": "metrics.match",
     }
 ]

@@ -56,7 +56,7 @@ GRIDS = [
     {
         "arms": ["demonstrations"],
         "setting": "tuning_lr",
-        "values": [1e-3, 3e-3, 1e-2],
+        "values": [1e-3, 3e-3, 1e-2, 3e-2],
         "measure": "metrics.fine_tuned_4",
     },
 ]

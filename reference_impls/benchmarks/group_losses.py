@@ -87,7 +87,7 @@ GRIDS = [
     {
         "arms": ["GRPO", "Dr. GRPO", "GSPO", "CISPO", "GMPO"],
         "setting": "lr",
-        "values": [5e-4, 1e-3, 2e-3],
+        "values": [2.5e-4, 5e-4, 1e-3, 2e-3],
         "measure": "metrics.gap_closed",
     },
 ]

@@ -40,7 +40,7 @@ GRIDS = [
     {
         "arms": ["k2 in the loss", "k3 in the loss"],
         "setting": "lr",
-        "values": [1e-3, 2e-3, 4e-3],
+        "values": [5e-4, 1e-3, 2e-3, 4e-3],
         "measure": "metrics.gap_closed",
     },
 ]
