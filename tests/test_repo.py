@@ -229,7 +229,7 @@ def test_no_large_file_and_no_link_is_committed() -> None:
 
 def test_tests_mirror_the_tree() -> None:
     folders = {p.parent.relative_to(ROOT / "tests") for p in (ROOT / "tests").rglob("test_*.py")}
-    free = {Path("."), Path("parity")}
+    free = {Path("."), Path("parity"), Path("parity/dropped")}
     lost = [
         str(folder) for folder in folders - free if folder.parts[0] != "data" and not (ROOT / folder).is_dir()
     ]

@@ -7,12 +7,14 @@ log-probabilities that were drawn beforehand. All is in double precision, so for
 to rounding; every comparison is of the value and of the gradient in every log-probability, padding included.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -25,6 +27,13 @@ PROMPT_IDS = [5, 6, 7]
 Loss = Callable[[Tensor], Tensor]
 
 
+def no_peer(reason: str) -> NoReturn:
+    """Skip, or fail where $REQUIRE_PARITY says that the peer must be there."""
+    if os.environ.get("REQUIRE_PARITY", "0") not in ("", "0"):
+        pytest.fail(f"REQUIRE_PARITY is set, but there is no TRL here. {reason}", pytrace=False)
+    pytest.skip(f"NO PARITY TEST: {reason}")
+
+
 def value_and_gradient(loss: Loss, at: Tensor) -> tuple[Tensor, Tensor]:
     leaf = at.clone().requires_grad_()
     value = loss(leaf)
@@ -33,8 +42,10 @@ def value_and_gradient(loss: Loss, at: Tensor) -> tuple[Tensor, Tensor]:
     return value.detach(), gradient
 
 
-def close(ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+def close(ours: Tensor, theirs: Tensor, single: bool = False) -> None:
+    """Equal to rounding: in double precision, or where the peer computes in ``single`` precision, to its."""
+    rtol, atol = (1e-5, 1e-7) if single else (1e-9, 1e-12)
+    torch.testing.assert_close(ours, theirs, rtol=rtol, atol=atol)
 
 
 def far(ours: Tensor, theirs: Tensor) -> None:
@@ -42,9 +53,9 @@ def far(ours: Tensor, theirs: Tensor) -> None:
     assert difference > 0.01 * size, f"the control agrees: {difference} of {size}"
 
 
-def agree(ours: Loss, theirs: Loss, at: Tensor) -> None:
+def agree(ours: Loss, theirs: Loss, at: Tensor, single: bool = False) -> None:
     for a, b in zip(value_and_gradient(ours, at), value_and_gradient(theirs, at), strict=True):
-        close(a, b)
+        close(a, b, single)
 
 
 def disagree(ours: Loss, theirs: Loss, at: Tensor) -> None:

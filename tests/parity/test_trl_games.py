@@ -1,6 +1,6 @@
 """SPPO on pairs with hard labels and SPIN, and TRL's ``DPOTrainer`` with the matching options.
 
-TRL dropped its Nash-MD trainer, so that there is no counterpart of it to call here.
+Nash-MD's trainer is one of those that TRL has dropped: see dropped/.
 """
 
 from types import ModuleType

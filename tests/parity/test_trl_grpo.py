@@ -3,9 +3,9 @@
 TRL is given the same sampled answers and rewards and takes its own way from rewards to advantages to loss.
 Its loss type ``grpo`` is the paper's: each answer's mean over tokens, then the mean over answers.
 
-TRL has had no PPO trainer since 1.12.0, and that one kept the clipping, the critic's loss and the advantages
-inside ``train()``. The policy's part of PPO still has a counterpart: the loss type ``luspo``, given one
-advantage a token, sums the clipped surrogate over tokens. Critic, advantages and whitening have none.
+The PPO trainer is one of those that TRL has dropped: see dropped/. The policy's part of PPO still has a
+counterpart: the loss type ``luspo``, given one advantage a token, sums the clipped surrogate over tokens.
+Critic, advantages and whitening have none.
 """
 
 from types import ModuleType

@@ -1,7 +1,7 @@
 """The losses of single labelled answers, and TRL's ``KTOTrainer`` and ``DPOTrainer`` with the matching options.
 
-TRL has no ``BCOTrainer`` any more; its loss type ``bco_pair`` is that loss without a shift. A shift is a constant that
-is taken from every reward, so it is compared by raising the reference.
+The ``BCOTrainer`` is one of those that TRL has dropped: see dropped/. Its loss type ``bco_pair`` is that loss
+without a shift. A shift is a constant that is taken from every reward, so it is compared by raising the reference.
 """
 
 from dataclasses import replace
