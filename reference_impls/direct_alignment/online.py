@@ -93,7 +93,7 @@ METHODS = {
         "counterparts": [
             {
                 "library": "TRL",
-                "name": "XPOTrainer",
+                "name": "XPOTrainer (experimental, to 1.13)",
                 "difference": "none in the loss; one step per batch, alpha 1e-5, beta 0.1, temperature 0.9",
             },
             {

@@ -73,7 +73,7 @@ METHODS = {
         "counterparts": [
             {
                 "library": "TRL",
-                "name": "NashMDTrainer (experimental, to 1.12)",
+                "name": "NashMDTrainer (experimental, to 1.13)",
                 "difference": "its KL penalty is kl = token here, also for longer answers; mixture 0.5, beta 0.1",
             },
         ],

@@ -68,8 +68,9 @@ METHODS = {
             {
                 "library": "TRL",
                 "name": "PPOTrainer, up to 1.12.0 (later releases have none)",
-                "difference": "always whitens advantages; averages over the batch's tokens; adds 0.1 times the "
-                "value loss to the same optimiser's loss; kl_coef is 0.05, samples are drawn at temperature 0.7",
+                "difference": "pays the score on the first padding, one place after the last token, and has a value "
+                "there; always whitens advantages; averages over the batch's tokens; adds 0.1 times the value loss "
+                "to the same optimiser's loss; kl_coef is 0.05, samples are drawn at temperature 0.7",
             },
             {
                 "library": "OpenRLHF",

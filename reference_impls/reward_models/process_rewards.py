@@ -76,7 +76,7 @@ METHODS = {
         "counterparts": [
             {
                 "library": "TRL",
-                "name": "PRMTrainer with train_on_last_step_only (before 1.12)",
+                "name": "PRMTrainer with train_on_last_step_only (experimental, to 1.13)",
                 "difference": "there a softmax over two classes at the separator after the last step",
             },
         ],
@@ -108,7 +108,7 @@ METHODS = {
         "counterparts": [
             {
                 "library": "TRL",
-                "name": "PRMTrainer (before 1.12)",
+                "name": "PRMTrainer (experimental, to 1.13)",
                 "difference": "there a softmax over two classes at separators, averaged over the batch's steps",
             },
         ],
