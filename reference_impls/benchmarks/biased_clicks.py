@@ -12,7 +12,11 @@ BENCHMARK = {
     "question": "Users click on what they are shown first: whose reward is in 4,000 lists of eight answers?",
     "measures": ["match", "old_ranker", "propensity_error"],
     "arms": [
-        {"arm": "ranking, as they are", "method": "clicks-ips-rank", "set": {"assumed": 0.0}},
+        {
+            "arm": "ranking, as they are",
+            "method": "clicks-ips-rank",
+            "set": {"assumed": 0.0, "prior": 0.25},
+        },
         {"arm": "ranking, reweighted", "method": "clicks-ips-rank"},
         {"arm": "ranking, bias taken for 0.5", "method": "clicks-ips-rank", "set": {"assumed": 0.5}},
         {"arm": "ranking, bias taken for 1.5", "method": "clicks-ips-rank", "set": {"assumed": 1.5}},
@@ -25,7 +29,7 @@ BENCHMARK = {
         {
             "arm": "ranking, as they are, no bias",
             "method": "clicks-ips-rank",
-            "set": {"assumed": 0.0, "bias": 0.0},
+            "set": {"assumed": 0.0, "prior": 0.25, "bias": 0.0},
         },
         {"arm": "ranking, reweighted, no bias", "method": "clicks-ips-rank", "set": {"bias": 0.0}},
         {"arm": "pointwise, as they are", "method": "clicks-ips", "set": {"assumed": 0.0}},

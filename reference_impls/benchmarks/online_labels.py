@@ -11,13 +11,17 @@ BENCHMARK = {
     "categories": ["online-preference-optimisation"],
     "question": "What are 2,400 labels worth if they are asked for the policy's own answers while it learns?",
     "arms": [
-        {"arm": "offline DPO", "method": "dpo", "set": {"labels": 2400, "steps": 400, "batch": 32}},
-        {"arm": "online DPO", "method": "online-dpo"},
-        {"arm": "policy against reference", "method": "xpo", "set": {"alpha": 0.0}},
+        {
+            "arm": "offline DPO",
+            "method": "dpo",
+            "set": {"labels": 2400, "steps": 400, "batch": 32, "lr": 5e-4},
+        },
+        {"arm": "online DPO", "method": "online-dpo", "set": {"lr": 5e-4}},
+        {"arm": "policy against reference", "method": "xpo", "set": {"alpha": 0.0, "lr": 2e-3}},
         {
             "arm": "online DPO, one step per batch",
             "method": "online-dpo",
-            "set": {"rounds": 400, "data": "latest", "batch": 6},
+            "set": {"rounds": 400, "data": "latest", "batch": 6, "lr": 5e-4},
         },
     ],
     "measures": [],

@@ -18,11 +18,11 @@ BENCHMARK = {
         {"arm": "DPO, pairs", "method": "dpo", "set": {"labels": 2000, "steps": 100}},
         {"arm": "SFT, chosen of pairs", "method": "sft", "set": {"labels": 2000, "steps": 100, "lr": 1e-3}},
         {"arm": "Chain of Hindsight, pairs", "method": "chain-of-hindsight", "set": {"labels": 2000}},
-        {"arm": "HIR, thumbs", "method": "hir", "set": {"labels": 2000, "steps": 120}},
+        {"arm": "HIR, thumbs", "method": "hir", "set": {"labels": 2000, "steps": 120, "lr": 1e-3}},
         {
             "arm": "Thumbs up alone",
             "method": "hir",
-            "set": {"labels": 2000, "steps": 120, "learn_from": "good"},
+            "set": {"labels": 2000, "steps": 120, "lr": 1e-3, "learn_from": "good"},
         },
         {"arm": "ILF, place and symbol", "method": "ilf", "set": {"labels": 2000, "steps": 80}},
         {"arm": "ILF, place alone", "method": "ilf", "set": {"labels": 2000, "steps": 80, "says": "place"}},

@@ -100,7 +100,7 @@ class DemonstrationsConfig:
     tuned_tasks: int = 12
     """Of the tasks, so many for which a copy of the learner is fine-tuned."""
     tuning_steps: int = 25
-    tuning_lr: float = 0.003
+    tuning_lr: float = 0.03
     tuned_questions: int = 64
     """Questions asked of each fine-tuned copy."""
 

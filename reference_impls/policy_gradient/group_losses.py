@@ -223,6 +223,7 @@ METHODS = {
             "scale": "std",
             "clip_low": 1.0,
             "clip_high": 1.0,
+            "lr": 2.5e-4,
         },
         "knob": None,
         "dimensions": {

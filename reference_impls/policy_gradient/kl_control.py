@@ -140,7 +140,7 @@ METHODS = {
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta of the reward it is given",
         "yields": "policy",
-        "preset": {"place": "loss", "estimator": "k2"},
+        "preset": {"place": "loss", "estimator": "k2", "lr": 1e-3},
         "knob": None,
         "dimensions": {
             "arity": "unary",
@@ -165,7 +165,7 @@ METHODS = {
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "the mean reward minus beta KL(reference || policy)",
         "yields": "policy",
-        "preset": {"place": "loss", "estimator": "k3"},
+        "preset": {"place": "loss", "estimator": "k3", "lr": 5e-4},
         "knob": None,
         "dimensions": {
             "arity": "unary",

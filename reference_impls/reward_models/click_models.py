@@ -49,7 +49,7 @@ METHODS = {
         "needs": [],
         "target": "the likelihood of relevance, estimated without bias from clicks; the policy ref * exp(r / beta)",
         "yields": "reward",
-        "preset": {"loss": "pointwise"},
+        "preset": {"loss": "pointwise", "prior": 0.1},
         "knob": None,
         "dimensions": {
             "arity": "n-ary",
@@ -74,7 +74,7 @@ METHODS = {
         "needs": [],
         "target": "the rank of relevant answers, estimated without bias from clicks",
         "yields": "reward",
-        "preset": {"loss": "ranking"},
+        "preset": {"loss": "ranking", "prior": 0.03},
         "knob": None,
         "dimensions": {
             "arity": "n-ary",
