@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, mean_table
 
 BENCHMARK = {
     "key": "active-querying",
@@ -203,18 +204,13 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             labels = run["cost.labels"] * point["step"] / last
             rows.append({"questions": run["arm"], "labels": labels, "value": point["kl_efficiency"]})
     points = pd.DataFrame(rows).groupby(["questions", "labels"], sort=False)["value"].mean().reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "labels", "type": "quantitative", "title": "labels"},
-            "y": {"field": "value", "type": "quantitative", "title": "KL efficiency of the policy"},
-            "color": {"field": "questions", "type": "nominal", "sort": None, "title": "questions"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        x=quantitative("labels", "labels"),
+        y=quantitative("value", "KL efficiency of the policy"),
+        color=nominal("questions", "questions", sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

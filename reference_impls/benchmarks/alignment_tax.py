@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "alignment-tax",
@@ -199,22 +200,13 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             "tax": float(lower["metrics.tax"]),
         }
     )
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {
-                "field": "reward",
-                "type": "quantitative",
-                "title": "gold reward on the prompts of training",
-            },
-            "y": {"field": "tax", "type": "quantitative", "title": "tax on the other prompts, in nats"},
-            "color": {"field": "remedy", "type": "nominal", "title": "remedy"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "line", "point": True},
+        x=quantitative("reward", "gold reward on the prompts of training"),
+        y=quantitative("tax", "tax on the other prompts, in nats"),
+        color=nominal("remedy", "remedy"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

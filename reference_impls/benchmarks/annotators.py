@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "annotator-populations",
@@ -101,29 +102,20 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         {"arm": run["arm"], "first": run["metrics.match_0"], "second": run["metrics.match_1"]}
         for _, run in runs.iterrows()
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 440,
-        "height": 400,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "point", "filled": True, "size": 70},
-        "encoding": {
-            "x": {
-                "field": "first",
-                "type": "quantitative",
-                "title": "correlation with the first population's reward",
-                "scale": {"domain": [-0.1, 1]},
-            },
-            "y": {
-                "field": "second",
-                "type": "quantitative",
-                "title": "correlation with the second population's reward",
-                "scale": {"domain": [-0.1, 1]},
-            },
-            "color": {"field": "arm", "type": "nominal", "title": "reward model"},
-            "shape": {"field": "arm", "type": "nominal", "title": "reward model"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 70},
+        width=440,
+        height=400,
+        x=quantitative(
+            "first", "correlation with the first population's reward", scale={"domain": [-0.1, 1]}
+        ),
+        y=quantitative(
+            "second", "correlation with the second population's reward", scale={"domain": [-0.1, 1]}
+        ),
+        color=nominal("arm", "reward model"),
+        shape=nominal("arm", "reward model"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -173,17 +174,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         "height": 360,
         "data": {"values": rows},
         "encoding": {
-            "x": {
-                "field": "ranker",
-                "type": "quantitative",
-                "title": "correlation with what is the old ranker's own in its order",
-            },
-            "y": {
-                "field": "match",
-                "type": "quantitative",
-                "title": "correlation with the true reward",
-                "scale": {"zero": False},
-            },
+            "x": quantitative("ranker", "correlation with what is the old ranker's own in its order"),
+            "y": quantitative("match", "correlation with the true reward", scale={"zero": False}),
         },
         "layer": [
             {"mark": {"type": "point", "filled": True, "size": 80}},

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 NATS = (1, 2, 3, 4)
@@ -259,16 +260,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": rows},
-        "facet": {"field": "reward", "type": "nominal", "sort": None, "title": "reward that is maximised"},
+        "facet": nominal("reward", "reward that is maximised", sort=None),
         "columns": 2,
         "spec": {
             "width": 250,
             "height": 190,
             "mark": {"type": "line", "point": True},
             "encoding": {
-                "x": {"field": "nats", "type": "quantitative", "title": "KL to the reference (nats)"},
-                "y": {"field": "gold", "type": "quantitative", "title": "gold reward (sd)"},
-                "color": {"field": "penalty", "type": "nominal", "title": "penalty"},
+                "x": quantitative("nats", "KL to the reference (nats)"),
+                "y": quantitative("gold", "gold reward (sd)"),
+                "color": nominal("penalty", "penalty"),
             },
         },
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
 
 BENCHMARK = {
@@ -288,9 +289,9 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         {"reader": name.replace("_", " "), "accuracy": _one(means, f"best_{name}")}
         for name in ("no_words", "true_words")
     ]
-    colour = {"field": "learner", "type": "nominal", "title": "learner or proxy", "sort": list(means.index)}
-    accuracy = {"field": "accuracy", "type": "quantitative", "title": "accuracy", "scale": {"zero": False}}
-    prompts = {"field": "prompt", "type": "nominal", "title": None, "sort": list(PROMPTS.values())}
+    colour = nominal("learner", "learner or proxy", sort=list(means.index))
+    accuracy = quantitative("accuracy", "accuracy", scale={"zero": False})
+    prompts = nominal("prompt", None, sort=list(PROMPTS.values()))
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "hconcat": [
@@ -326,11 +327,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "data": {"values": records_of(pd.DataFrame(found))},
                 "mark": {"type": "point", "filled": True, "size": 60},
                 "encoding": {
-                    "x": {
-                        "field": "found",
-                        "type": "quantitative",
-                        "title": "share of rationales that hold the key word",
-                    },
+                    "x": quantitative("found", "share of rationales that hold the key word"),
                     "y": accuracy,
                     "color": colour,
                     "tooltip": [{"field": "prompt"}, {"field": "found"}, {"field": "accuracy"}],

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -200,8 +201,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         }
         for arm, row in means.iterrows()
     ]
-    x = {"field": "violations", "type": "quantitative", "title": "share of tokens that break a principle"}
-    y = {"field": "help", "type": "quantitative", "title": "gold reward (help), in standard deviations"}
+    x = quantitative("violations", "share of tokens that break a principle")
+    y = quantitative("help", "gold reward (help), in standard deviations")
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 560,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 SIZES = (30, 100, 300, 1000, 3000)
@@ -175,21 +176,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": rows},
-        "facet": {"field": "coverage", "type": "nominal", "sort": None, "title": "a feature that is"},
+        "facet": nominal("coverage", "a feature that is", sort=None),
         "columns": 3,
         "spec": {
             "width": 180,
             "height": 180,
             "mark": {"type": "line", "point": True},
             "encoding": {
-                "x": {
-                    "field": "comparisons",
-                    "type": "quantitative",
-                    "scale": {"type": "log"},
-                    "title": "comparisons",
-                },
-                "y": {"field": "lacks", "type": "quantitative", "title": "gold reward below the best arm"},
-                "color": {"field": "policy", "type": "nominal", "title": "policy"},
+                "x": quantitative("comparisons", "comparisons", scale={"type": "log"}),
+                "y": quantitative("lacks", "gold reward below the best arm"),
+                "color": nominal("policy", "policy"),
             },
         },
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, records_of, shown
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, shown
 from reference_impls.benchmarks.summary import half_width as interval
 
 SHOTS = (1, 2, 4, 8)
@@ -176,23 +177,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for use, name in USES.items()
         for shots in SHOTS
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 520,
-        "height": 320,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {
-                "field": "shots",
-                "type": "quantitative",
-                "scale": {"type": "log", "base": 2},
-                "title": "demonstrations per label",
-            },
-            "y": {"field": "accuracy", "type": "quantitative", "title": "accuracy (chance: a third)"},
-            "color": {"field": "demonstrations", "type": "nominal", "sort": None, "title": None},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "line", "point": True},
+        width=520,
+        height=320,
+        x=quantitative("shots", "demonstrations per label", scale={"type": "log", "base": 2}),
+        y=quantitative("accuracy", "accuracy (chance: a third)"),
+        color=nominal("demonstrations", None, sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "dense-rewards",
@@ -140,19 +141,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             )
     groups = pd.DataFrame(rows).groupby(["length", "paid", "step"], sort=False)["gap"]
     points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": records_of(points)},
-        "width": 280,
-        "height": 300,
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "column": {"field": "length", "type": "nominal", "title": "longest answer", "sort": None},
-            "x": {"field": "step", "type": "quantitative", "title": "updates"},
-            "y": {"field": "gap", "type": "quantitative", "title": "share of the gap closed"},
-            "color": {"field": "paid", "type": "nominal", "title": "reward paid"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=280,
+        height=300,
+        column=nominal("length", "longest answer", sort=None),
+        x=quantitative("step", "updates"),
+        y=quantitative("gap", "share of the gap closed"),
+        color=nominal("paid", "reward paid"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import chart, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -117,19 +118,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         {"policy": str(row["arm"]), "kl": row["metrics.kl_ref"], "gold": row["metrics.gold_reward"]}
         for row in records_of(means)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 320,
-        "data": {"values": points},
-        "mark": {"type": "point", "filled": True, "size": 110},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference (nats)"},
-            "y": {"field": "gold", "type": "quantitative", "title": "gold reward (sd above the reference)"},
-            "color": {"field": "policy", "type": "nominal", "sort": None},
-            "tooltip": [{"field": "policy"}, {"field": "kl"}, {"field": "gold"}],
-        },
-    }
+    return chart(
+        points,
+        {"type": "point", "filled": True, "size": 110},
+        height=320,
+        x=quantitative("kl", "KL to the reference (nats)"),
+        y=quantitative("gold", "gold reward (sd above the reference)"),
+        color={"field": "policy", "type": "nominal", "sort": None},
+        tooltip=[{"field": "policy"}, {"field": "kl"}, {"field": "gold"}],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
 
 BENCHMARK = {
@@ -79,9 +80,9 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     groups = pd.DataFrame(rows).groupby(["labels", "step"], sort=False)["gap"]
     points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
     points = points.assign(low=points["gap"] - points["ci"], high=points["gap"] + points["ci"])
-    x = {"field": "step", "type": "quantitative", "title": "updates", "scale": {"type": "log"}}
+    x = quantitative("step", "updates", scale={"type": "log"})
     order = ["500", "2000", "8000", "32000", "fresh"]
-    colour = {"field": "labels", "type": "nominal", "title": "labels", "sort": order}
+    colour = nominal("labels", "labels", sort=order)
     title = "share of the gap closed"
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -93,18 +94,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "mark": {"type": "area", "opacity": 0.15},
                 "encoding": {
                     "x": x,
-                    "y": {"field": "low", "type": "quantitative", "title": title},
+                    "y": quantitative("low", title),
                     "y2": {"field": "high"},
                     "color": colour,
                 },
             },
             {
                 "mark": {"type": "line", "point": True},
-                "encoding": {
-                    "x": x,
-                    "y": {"field": "gap", "type": "quantitative", "title": title},
-                    "color": colour,
-                },
+                "encoding": {"x": x, "y": quantitative("gap", title), "color": colour},
             },
         ],
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "emulated-tuning",
@@ -163,23 +164,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for name, shown in names.items():
             left = float(means.loc[arm, f"metrics.kl_to_direct_{name}"]) / scale
             rows.append({"tuning": tuning, "composition": shown, "left": left})
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 420,
-        "height": 110,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "bar"},
-        "encoding": {
-            "x": {
-                "field": "left",
-                "type": "quantitative",
-                "title": "KL to the large model tuned directly (share of the untuned base's)",
-            },
-            "y": {"field": "composition", "type": "nominal", "sort": None, "title": None},
-            "row": {"field": "tuning", "type": "nominal", "sort": None, "title": None},
-            "color": {"field": "composition", "type": "nominal", "sort": None, "legend": None},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "bar"},
+        width=420,
+        height=110,
+        x=quantitative("left", "KL to the large model tuned directly (share of the untuned base's)"),
+        y=nominal("composition", None, sort=None),
+        row=nominal("tuning", None, sort=None),
+        color={"field": "composition", "type": "nominal", "sort": None, "legend": None},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

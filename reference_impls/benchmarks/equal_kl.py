@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
@@ -96,7 +97,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         }
         for arm, group in groups
     ]
-    y = {"field": "way", "type": "nominal", "title": None, "sort": None}
+    y = nominal("way", None, sort=None)
     scale = {"zero": False}
     title = "reward gained, over the most that its KL can buy"
     return {
@@ -107,18 +108,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {
-                    "y": y,
-                    "x": {"field": "low", "type": "quantitative", "scale": scale, "title": title},
-                    "x2": {"field": "high"},
-                },
+                "encoding": {"y": y, "x": quantitative("low", title, scale=scale), "x2": {"field": "high"}},
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 90},
                 "encoding": {
                     "y": y,
-                    "x": {"field": "efficiency", "type": "quantitative", "scale": scale, "title": title},
-                    "color": {"field": "kl", "type": "quantitative", "title": "KL to the reference (nats)"},
+                    "x": quantitative("efficiency", title, scale=scale),
+                    "color": quantitative("kl", "KL to the reference (nats)"),
                 },
             },
         ],

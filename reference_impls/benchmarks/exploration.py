@@ -6,6 +6,7 @@ from math import log10
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
 
 BENCHMARK = {
@@ -317,13 +318,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
     points = points.assign(low=points["gap"] - points["ci"], high=points["gap"] + points["ci"])
     gap = {"type": "quantitative", "title": "share of the gap closed"}
-    setting = {
-        "field": "setting",
-        "type": "nominal",
-        "title": None,
-        "sort": list(dict.fromkeys(points["setting"])),
-    }
-    colour = {"field": "bed", "type": "nominal", "title": "best answers"}
+    setting = nominal("setting", None, sort=list(dict.fromkeys(points["setting"])))
+    colour = nominal("bed", "best answers")
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "vconcat": [
@@ -334,19 +330,9 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "data": {"values": records_of(rounds[["method", "mass", "rounds"]])},
                 "mark": {"type": "line", "point": True},
                 "encoding": {
-                    "x": {
-                        "field": "mass",
-                        "type": "quantitative",
-                        "scale": {"type": "log"},
-                        "title": "reference mass of the best answer",
-                    },
-                    "y": {
-                        "field": "rounds",
-                        "type": "quantitative",
-                        "scale": {"type": "log"},
-                        "title": "median rounds until it is picked",
-                    },
-                    "color": {"field": "method", "type": "nominal", "title": "method"},
+                    "x": quantitative("mass", "reference mass of the best answer", scale={"type": "log"}),
+                    "y": quantitative("rounds", "median rounds until it is picked", scale={"type": "log"}),
+                    "color": nominal("method", "method"),
                 },
             },
             {

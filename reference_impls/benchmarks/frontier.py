@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -57,10 +58,10 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     )
     points = points[["family", "setting", "uses", "reward", "kl", "efficiency"]].sort_values("kl")
     optimum = points["family"] == "exact optimum"
-    x = {"field": "kl", "type": "quantitative", "title": "KL to the reference (nats)"}
-    y = {"field": "reward", "type": "quantitative", "title": "gold reward (sd above the reference)"}
-    colour = {"field": "family", "type": "nominal", "title": None}
-    dash = {"field": "uses", "type": "nominal", "title": "learns from"}
+    x = quantitative("kl", "KL to the reference (nats)")
+    y = quantitative("reward", "gold reward (sd above the reference)")
+    colour = nominal("family", None)
+    dash = nominal("uses", "learns from")
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 620,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -127,7 +128,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         }
         for row in records_of(by_arm(runs, ["metrics.gold_best_of_16"]))
     ]
-    y = {"field": "model", "type": "nominal", "sort": None, "title": None}
+    y = nominal("model", None, sort=None)
     title = "gold reward of the best of 16"
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -138,7 +139,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             {
                 "mark": "rule",
                 "encoding": {
-                    "x": {"field": "low", "type": "quantitative", "scale": {"zero": False}, "title": title},
+                    "x": quantitative("low", title, scale={"zero": False}),
                     "x2": {"field": "high"},
                     "y": y,
                 },

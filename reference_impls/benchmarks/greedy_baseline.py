@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "greedy-baseline",
@@ -113,23 +114,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for when in ("start", "end")
         for value, seed in zip(remax[f"metrics.noise_saved_by_{name}_at_{when}"], remax["seed"], strict=True)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 260,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "point", "filled": True, "size": 60},
-        "encoding": {
-            "x": {
-                "field": "saved",
-                "type": "quantitative",
-                "title": "share of the gradient's variance saved (negative: added)",
-            },
-            "y": {"field": "baseline", "type": "nominal", "title": None, "sort": list(BASELINES.values())},
-            "color": {"field": "policy", "type": "nominal", "title": "policy"},
-            "tooltip": [{"field": name} for name in ("baseline", "policy", "saved", "seed")],
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 60},
+        width=620,
+        height=260,
+        x=quantitative("saved", "share of the gradient's variance saved (negative: added)"),
+        y=nominal("baseline", None, sort=list(BASELINES.values())),
+        color=nominal("policy", "policy"),
+        tooltip=[{"field": name} for name in ("baseline", "policy", "saved", "seed")],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

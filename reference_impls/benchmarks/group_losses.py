@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "group-losses",
@@ -299,29 +300,17 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             "seed": chosen["seed"],
         }
     )
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 360,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "point", "filled": True, "size": 60},
-        "encoding": {
-            "x": {
-                "field": "pass rate",
-                "type": "quantitative",
-                "title": "pass rate on training prompts",
-                "scale": {"zero": False},
-            },
-            "y": {
-                "field": "entropy",
-                "type": "quantitative",
-                "title": "entropy of the policy, in nats per answer",
-            },
-            "color": {"field": "loss", "type": "nominal", "title": None},
-            "shape": {"field": "loss", "type": "nominal", "title": None},
-            "tooltip": [{"field": name} for name in ("loss", "pass rate", "entropy", "seed")],
-        },
-    }
+    return chart(
+        points,
+        {"type": "point", "filled": True, "size": 60},
+        width=620,
+        height=360,
+        x=quantitative("pass rate", "pass rate on training prompts", scale={"zero": False}),
+        y=quantitative("entropy", "entropy of the policy, in nats per answer"),
+        color=nominal("loss", None),
+        shape=nominal("loss", None),
+        tooltip=[{"field": name} for name in ("loss", "pass rate", "entropy", "seed")],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

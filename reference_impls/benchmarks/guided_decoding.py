@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 WEIGHTS = (0.5, 1.0, 2.0, 4.0)
@@ -159,19 +160,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         }
         for row in records_of(means)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 380,
-        "data": {"values": points},
-        "mark": {"type": "line", "point": {"filled": True, "size": 70}},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference (nats)"},
-            "y": {"field": "gold", "type": "quantitative", "title": "gold reward (sd above the reference)"},
-            "color": {"field": "decoding", "type": "nominal", "sort": None, "title": "decoding"},
-            "order": {"field": "kl"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": {"filled": True, "size": 70}},
+        width=620,
+        height=380,
+        x=quantitative("kl", "KL to the reference (nats)"),
+        y=quantitative("gold", "gold reward (sd above the reference)"),
+        color=nominal("decoding", "decoding", sort=None),
+        order={"field": "kl"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 LIMIT = 0.2
@@ -195,9 +196,9 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "data": {"values": rows},
                 "mark": {"type": "line", "point": True},
                 "encoding": {
-                    "x": {"field": "part", "type": "quantitative", "title": "part of the run"},
-                    "y": {"field": "cost", "type": "quantitative", "title": "share of unsafe answers"},
-                    "color": {"field": "arm", "type": "nominal", "sort": None, "title": "method"},
+                    "x": quantitative("part", "part of the run"),
+                    "y": quantitative("cost", "share of unsafe answers"),
+                    "color": nominal("arm", "method", sort=None),
                 },
             },
         ],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "imperfect-rewards",
@@ -330,34 +331,18 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     ]
     groups = pd.DataFrame(rows).groupby(["arm", "beta"], sort=False)["gold"]
     points = pd.DataFrame({"gold": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 380,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {
-                "field": "beta",
-                "type": "quantitative",
-                "scale": {"type": "log", "reverse": True},
-                "title": "weight β of the KL penalty, falling",
-            },
-            "y": {
-                "field": "gold",
-                "type": "quantitative",
-                "title": "performance J of the tuned policy (reward sd)",
-            },
-            "color": {
-                "field": "arm",
-                "type": "nominal",
-                "sort": list(runs["arm"].unique()),
-                "title": "learned reward",
-                "scale": {"scheme": "tableau10"},
-            },
-            "order": {"field": "beta"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=620,
+        height=380,
+        x=quantitative("beta", "weight β of the KL penalty, falling", scale={"type": "log", "reverse": True}),
+        y=quantitative("gold", "performance J of the tuned policy (reward sd)"),
+        color=nominal(
+            "arm", "learned reward", sort=list(runs["arm"].unique()), scale={"scheme": "tableau10"}
+        ),
+        order={"field": "beta"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

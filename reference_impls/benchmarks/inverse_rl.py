@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "inverse-rl",
@@ -274,29 +275,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: what ignores the free constant (across) against what reads it (up), one point per run."""
     columns = {"metrics.pair_accuracy": "right", "metrics.threshold_accuracy": "side", "arm": "way"}
     points = runs[[*columns, "seed"]].rename(columns=columns)
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 520,
-        "height": 380,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.8},
-        "encoding": {
-            "x": {
-                "field": "right",
-                "type": "quantitative",
-                "scale": {"zero": False},
-                "title": "held-out pairs in the true order (share)",
-            },
-            "y": {
-                "field": "side",
-                "type": "quantitative",
-                "scale": {"zero": False},
-                "title": "answers on the true side of 0 (share)",
-            },
-            "color": {"field": "way", "type": "nominal", "title": "way", "sort": None},
-            "tooltip": [{"field": "way"}, {"field": "seed"}, {"field": "right"}, {"field": "side"}],
-        },
-    }
+    return chart(
+        points,
+        {"type": "point", "filled": True, "size": 70, "opacity": 0.8},
+        width=520,
+        height=380,
+        x=quantitative("right", "held-out pairs in the true order (share)", scale={"zero": False}),
+        y=quantitative("side", "answers on the true side of 0 (share)", scale={"zero": False}),
+        color=nominal("way", "way", sort=None),
+        tooltip=[{"field": "way"}, {"field": "seed"}, {"field": "right"}, {"field": "side"}],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -178,14 +179,9 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 gap, ci = means.loc[arm, "metrics.gap_closed"], means.loc[arm, "metrics.gap_closed_ci"]
                 more = size / next(iter(arms.values()))
                 rows.append({"what": what, "times": more, "gap": gap, "low": gap - ci, "high": gap + ci})
-    y = {"field": "gap", "type": "quantitative", "title": "share of the gap closed"}
-    x = {
-        "field": "times",
-        "type": "quantitative",
-        "scale": {"type": "log"},
-        "title": "times as many as in one round of 2,400",
-    }
-    colour = {"field": "what", "type": "nominal", "title": "more of"}
+    y = quantitative("gap", "share of the gap closed")
+    x = quantitative("times", "times as many as in one round of 2,400", scale={"type": "log"})
+    colour = nominal("what", "more of")
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 560,
@@ -196,7 +192,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "mark": {"type": "rule", "opacity": 0.5},
                 "encoding": {
                     "x": x,
-                    "y": {"field": "low", "type": "quantitative", "title": y["title"]},
+                    "y": quantitative("low", y["title"]),
                     "y2": {"field": "high"},
                     "color": colour,
                 },

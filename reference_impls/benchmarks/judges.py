@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -150,13 +151,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             if arm in means.index:
                 gap, ci = means.loc[arm, "metrics.gap_closed"], means.loc[arm, "metrics.gap_closed_ci"]
                 rows.append({"who": who, "cost": cost, "gap": gap, "low": gap - ci, "high": gap + ci})
-    x = {
-        "field": "cost",
-        "type": "quantitative",
-        "scale": {"type": "log"},
-        "title": "cost in labels of people (ten calls of the judge each)",
-    }
-    colour = {"field": "who", "type": "nominal", "title": "who is asked", "sort": list(groups)}
+    x = quantitative("cost", "cost in labels of people (ten calls of the judge each)", scale={"type": "log"})
+    colour = nominal("who", "who is asked", sort=list(groups))
     title = "share of the gap closed"
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -168,18 +164,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "mark": {"type": "rule", "opacity": 0.5},
                 "encoding": {
                     "x": x,
-                    "y": {"field": "low", "type": "quantitative", "title": title},
+                    "y": quantitative("low", title),
                     "y2": {"field": "high"},
                     "color": colour,
                 },
             },
             {
                 "mark": {"type": "line", "point": True},
-                "encoding": {
-                    "x": x,
-                    "y": {"field": "gap", "type": "quantitative", "title": title},
-                    "color": colour,
-                },
+                "encoding": {"x": x, "y": quantitative("gap", title), "color": colour},
             },
         ],
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "kl-control",
@@ -186,18 +187,13 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for point in run["curve"]
     ]
     points = pd.DataFrame(rows).groupby(["penalty", "update"], sort=False)["kl"].mean().reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "update", "type": "quantitative", "title": "updates"},
-            "y": {"field": "kl", "type": "quantitative", "title": "KL to the reference, nats"},
-            "color": {"field": "penalty", "type": "nominal", "title": "penalty"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        x=quantitative("update", "updates"),
+        y=quantitative("kl", "KL to the reference, nats"),
+        color=nominal("penalty", "penalty"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

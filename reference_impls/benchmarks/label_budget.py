@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -165,24 +166,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         {"votes": row["arm"], "match": row["metrics.match"], "each": str(row["arm"]).split(",")[0]}
         for row in records_of(means)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 460,
-        "height": 320,
-        "data": {"values": rows},
-        "mark": {"type": "point", "filled": True, "size": 90},
-        "encoding": {
-            "x": {
-                "field": "match",
-                "type": "quantitative",
-                "title": "correlation with the true reward",
-                "scale": {"zero": False},
-            },
-            "y": {"field": "votes", "type": "nominal", "sort": None, "title": None},
-            "color": {"field": "each", "type": "nominal", "title": "per pair"},
-            "shape": {"field": "each", "type": "nominal", "title": "per pair"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 90},
+        width=460,
+        height=320,
+        x=quantitative("match", "correlation with the true reward", scale={"zero": False}),
+        y=nominal("votes", None, sort=None),
+        color=nominal("each", "per pair"),
+        shape=nominal("each", "per pair"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

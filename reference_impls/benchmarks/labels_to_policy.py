@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "labels-to-policy",
@@ -58,24 +59,17 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     points = pd.DataFrame(
         {"value": groups["value"].mean(), "ci": groups["value"].apply(half_width)}
     ).reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 360,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {
-                "field": "step",
-                "type": "quantitative",
-                "title": "PPO's batches of fresh answers",
-            },
-            "y": {"field": "value", "type": "quantitative", "title": "reward above the reference"},
-            "color": {"field": "reward", "type": "nominal", "title": "reward"},
-            "strokeDash": {"field": "beta", "type": "nominal", "title": "PPO's beta"},
-            "order": {"field": "step"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=620,
+        height=360,
+        x=quantitative("step", "PPO's batches of fresh answers"),
+        y=quantitative("value", "reward above the reference"),
+        color=nominal("reward", "reward"),
+        strokeDash=nominal("beta", "PPO's beta"),
+        order={"field": "step"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "larger-bed",
@@ -45,19 +46,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gap closed on the two beds, side by side for each method."""
     points = by_arm(_split(runs), ["metrics.gap_closed"], ["method", "bed"])
     points = points.rename(columns={"metrics.gap_closed": "gap", "metrics.gap_closed_ci": "ci"})
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 460,
-        "height": 260,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "bar"},
-        "encoding": {
-            "x": {"field": "method", "type": "nominal", "title": None, "sort": None},
-            "xOffset": {"field": "bed"},
-            "y": {"field": "gap", "type": "quantitative", "title": "share of the gap closed"},
-            "color": {"field": "bed", "type": "nominal", "title": None},
-        },
-    }
+    return chart(
+        points,
+        {"type": "bar"},
+        width=460,
+        height=260,
+        x=nominal("method", None, sort=None),
+        xOffset={"field": "bed"},
+        y=quantitative("gap", "share of the gap closed"),
+        color=nominal("bed", None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -141,17 +142,17 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": rows},
-        "facet": {"column": {"field": "yardstick", "type": "nominal", "sort": None, "title": None}},
+        "facet": {"column": nominal("yardstick", None, sort=None)},
         "resolve": {"scale": {"x": "independent"}},
         "spec": {
             "width": 250,
             "height": 260,
             "mark": {"type": "point", "filled": True, "size": 80},
             "encoding": {
-                "x": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": None},
-                "y": {"field": "read by", "type": "nominal", "sort": None, "title": None},
-                "color": {"field": "raters", "type": "nominal", "sort": None, "title": "raters"},
-                "shape": {"field": "raters", "type": "nominal", "sort": None, "title": "raters"},
+                "x": quantitative("value", None, scale={"zero": False}),
+                "y": nominal("read by", None, sort=None),
+                "color": nominal("raters", "raters", sort=None),
+                "shape": nominal("raters", "raters", sort=None),
             },
         },
     }

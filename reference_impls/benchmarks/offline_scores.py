@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "offline-scores",
@@ -203,19 +204,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             "seed": runs["seed"],
         }
     )
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "point", "filled": True, "size": 60},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference, nats"},
-            "y": {"field": "reward", "type": "quantitative", "title": "gold reward"},
-            "color": {"field": "method", "type": "nominal", "title": "method"},
-            "tooltip": [{"field": name} for name in ("method", "kl", "reward", "seed")],
-        },
-    }
+    return chart(
+        points,
+        {"type": "point", "filled": True, "size": 60},
+        x=quantitative("kl", "KL to the reference, nats"),
+        y=quantitative("reward", "gold reward"),
+        color=nominal("method", "method"),
+        tooltip=[{"field": name} for name in ("method", "kl", "reward", "seed")],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "other-policy-optimisation",
@@ -173,18 +174,13 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             samples = run["cost.samples"] * point["step"] / last
             rows.append({"method": run["arm"], "answers": samples, "gap": point["gap_closed"]})
     points = pd.DataFrame(rows).groupby(["method", "answers"], sort=False)["gap"].mean().reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "answers", "type": "quantitative", "title": "answers sampled and scored"},
-            "y": {"field": "gap", "type": "quantitative", "title": "share of the gap closed"},
-            "color": {"field": "method", "type": "nominal", "title": "method"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        x=quantitative("answers", "answers sampled and scored"),
+        y=quantitative("gap", "share of the gap closed"),
+        color=nominal("method", "method"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 NATS = (1, 2, 4, 6, 8)
@@ -218,27 +219,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": rows},
-        "facet": {
-            "column": {
-                "field": "labels",
-                "type": "nominal",
-                "sort": ["as they are", "a fifth flipped"],
-                "title": "labels",
-            }
-        },
+        "facet": {"column": nominal("labels", "labels", sort=["as they are", "a fifth flipped"])},
         "spec": {
             "width": 290,
             "height": 320,
             "mark": {"type": "line", "point": True},
             "encoding": {
-                "x": {"field": "nats", "type": "quantitative", "title": "KL to the reference (nats)"},
-                "y": {"field": "gold", "type": "quantitative", "title": "gold reward (sd)"},
-                "color": {
-                    "field": "reward",
-                    "type": "nominal",
-                    "sort": None,
-                    "title": "the policy is pushed by",
-                },
+                "x": quantitative("nats", "KL to the reference (nats)"),
+                "y": quantitative("gold", "gold reward (sd)"),
+                "color": nominal("reward", "the policy is pushed by", sort=None),
             },
         },
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -227,25 +228,17 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         "height": 340,
         "data": {"values": rows},
         "encoding": {
-            "x": {
-                "field": "strength",
-                "type": "quantitative",
-                "title": "strength of the fitted preferences (1 is right)",
-                "scale": {"zero": False},
-            },
-            "y": {
-                "field": "gap",
-                "type": "quantitative",
-                "title": "share of the gap in J closed",
-                "scale": {"zero": False},
-            },
+            "x": quantitative(
+                "strength", "strength of the fitted preferences (1 is right)", scale={"zero": False}
+            ),
+            "y": quantitative("gap", "share of the gap in J closed", scale={"zero": False}),
         },
         "layer": [
             {
                 "mark": {"type": "point", "filled": True, "size": 80},
                 "encoding": {
-                    "color": {"field": "annotators", "type": "nominal", "title": "annotators"},
-                    "shape": {"field": "annotators", "type": "nominal", "title": "annotators"},
+                    "color": nominal("annotators", "annotators"),
+                    "shape": nominal("annotators", "annotators"),
                 },
             },
             {

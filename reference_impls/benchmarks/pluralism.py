@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -173,8 +174,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     points = pd.DataFrame(
         {"arm": means["arm"], "first": means["metrics.reward_0"], "second": means["metrics.reward_1"]}
     )
-    x = {"field": "first", "type": "quantitative", "title": "reward of the larger group (sd)"}
-    y = {"field": "second", "type": "quantitative", "title": "reward of the smaller group (sd)"}
+    x = quantitative("first", "reward of the larger group (sd)")
+    y = quantitative("second", "reward of the smaller group (sd)")
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 440,
@@ -188,11 +189,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             {
                 "data": {"values": records_of(points)},
                 "mark": {"type": "point", "filled": True, "size": 90},
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "color": {"field": "arm", "type": "nominal", "sort": None, "title": "method"},
-                },
+                "encoding": {"x": x, "y": y, "color": nominal("arm", "method", sort=None)},
             },
         ],
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "policy-gradients",
@@ -55,18 +56,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             rows.append({"method": run["arm"], "samples": samples, "gap": point["gap_closed"]})
     groups = pd.DataFrame(rows).groupby(["method", "samples"], sort=False)["gap"]
     points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 360,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "samples", "type": "quantitative", "title": "answers sampled"},
-            "y": {"field": "gap", "type": "quantitative", "title": "share of the gap closed"},
-            "color": {"field": "method", "type": "nominal", "title": None},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=620,
+        height=360,
+        x=quantitative("samples", "answers sampled"),
+        y=quantitative("gap", "share of the gap closed"),
+        color=nominal("method", None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

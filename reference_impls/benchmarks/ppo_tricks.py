@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "ppo-tricks",
@@ -534,25 +535,18 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     points = pd.DataFrame(
         {"value": groups["value"].mean(), "ci": groups["value"].apply(half_width)}
     ).reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 360,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "step", "type": "quantitative", "title": "batches of fresh answers"},
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": "reward above the reference, in gold sd",
-            },
-            "color": {"field": "arm", "type": "nominal", "title": "PPO", "sort": list(FIGURE_ARMS)},
-            "strokeDash": {"field": "reward", "type": "nominal", "title": "reward"},
-            "order": {"field": "step"},
-            "tooltip": [{"field": name} for name in ("arm", "reward", "step", "value", "ci")],
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=620,
+        height=360,
+        x=quantitative("step", "batches of fresh answers"),
+        y=quantitative("value", "reward above the reference, in gold sd"),
+        color=nominal("arm", "PPO", sort=list(FIGURE_ARMS)),
+        strokeDash=nominal("reward", "reward"),
+        order={"field": "step"},
+        tooltip=[{"field": name} for name in ("arm", "reward", "step", "value", "ci")],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -257,8 +258,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for _, row in means.iterrows()
     )
     order = list(dict.fromkeys(points["policy"]))
-    policy = {"field": "policy", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 260}}
-    colour = {"field": "preferences", "type": "nominal", "title": "preferences"}
+    policy = nominal("policy", None, sort=order, axis={"labelLimit": 260})
+    colour = nominal("preferences", "preferences")
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 420,
@@ -273,11 +274,9 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             {
                 "mark": {"type": "point", "filled": True, "size": 70},
                 "encoding": {
-                    "x": {
-                        "field": "exploitability",
-                        "type": "quantitative",
-                        "title": "exploitability: wins of the best rival answer above one half",
-                    },
+                    "x": quantitative(
+                        "exploitability", "exploitability: wins of the best rival answer above one half"
+                    )
                 },
             },
         ],

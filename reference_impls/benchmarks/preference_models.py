@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 RATERS = {
@@ -173,16 +174,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": rows},
-        "facet": {"column": {"field": "yardstick", "type": "nominal", "sort": None, "title": None}},
+        "facet": {"column": nominal("yardstick", None, sort=None)},
         "spec": {
             "width": 260,
             "height": 240,
             "mark": {"type": "point", "filled": True, "size": 90},
             "encoding": {
-                "x": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": "share"},
-                "y": {"field": "annotators", "type": "nominal", "sort": None, "title": "annotators"},
-                "color": {"field": "method", "type": "nominal", "sort": None, "title": "method"},
-                "shape": {"field": "method", "type": "nominal", "sort": None, "title": "method"},
+                "x": quantitative("value", "share", scale={"zero": False}),
+                "y": nominal("annotators", "annotators", sort=None),
+                "color": nominal("method", "method", sort=None),
+                "shape": nominal("method", "method", sort=None),
             },
         },
     }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "principle-reward-models",
@@ -365,45 +366,31 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 rows.append({"seed": seed, "forbidden": what, "policy": "exact optimum", **point})
             start = {"hack": run["metrics.hack_reference"], "gold": 0.0}
             rows.append({"seed": seed, "forbidden": "(before training)", "policy": "reference", **start})
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 520,
-        "height": 380,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "point", "filled": True, "size": 70, "opacity": 0.8},
-        "encoding": {
-            "x": {
-                "field": "hack",
-                "type": "quantitative",
-                "title": "share of symbol 1, the planted hack",
-                "scale": {"zero": False},
-            },
-            "y": {"field": "gold", "type": "quantitative", "title": "gold reward above the reference (sd)"},
-            "color": {
-                "field": "forbidden",
-                "type": "nominal",
-                "sort": [*FORBIDDEN.values(), "cannot be told (fixed reward model)", "(before training)"],
-                "title": "forbidden while the policy trains",
-                "legend": {"labelLimit": 260},
-            },
-            "shape": {
-                "field": "policy",
-                "type": "nominal",
-                "sort": ["trained by RL", "exact optimum", "reference"],
-                "title": "policy",
-            },
-            "tooltip": [
-                {"field": name, "type": kind}
-                for name, kind in (
-                    ("forbidden", "nominal"),
-                    ("policy", "nominal"),
-                    ("seed", "nominal"),
-                    ("hack", "quantitative"),
-                    ("gold", "quantitative"),
-                )
-            ],
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 70, "opacity": 0.8},
+        width=520,
+        height=380,
+        x=quantitative("hack", "share of symbol 1, the planted hack", scale={"zero": False}),
+        y=quantitative("gold", "gold reward above the reference (sd)"),
+        color=nominal(
+            "forbidden",
+            "forbidden while the policy trains",
+            sort=[*FORBIDDEN.values(), "cannot be told (fixed reward model)", "(before training)"],
+            legend={"labelLimit": 260},
+        ),
+        shape=nominal("policy", "policy", sort=["trained by RL", "exact optimum", "reference"]),
+        tooltip=[
+            {"field": name, "type": kind}
+            for name, kind in (
+                ("forbidden", "nominal"),
+                ("policy", "nominal"),
+                ("seed", "nominal"),
+                ("hack", "quantitative"),
+                ("gold", "quantitative"),
+            )
+        ],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

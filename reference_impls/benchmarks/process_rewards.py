@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "process-rewards",
@@ -237,24 +238,17 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                     "ci": half_width(values),
                 }
             )
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "width": 240,
-        "height": 300,
-        "mark": {"type": "point", "filled": True, "size": 80},
-        "encoding": {
-            "column": {"field": "mistakes", "type": "nominal", "title": None, "sort": None},
-            "y": {"field": "labels", "type": "nominal", "title": None, "sort": None},
-            "x": {
-                "field": "sound",
-                "type": "quantitative",
-                "title": "share of sound derivations, best of 16",
-            },
-            "color": {"field": "read", "type": "nominal", "title": "score read as"},
-            "shape": {"field": "read", "type": "nominal", "title": "score read as"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 80},
+        width=240,
+        height=300,
+        column=nominal("mistakes", None, sort=None),
+        y=nominal("labels", None, sort=None),
+        x=quantitative("sound", "share of sound derivations, best of 16"),
+        color=nominal("read", "score read as"),
+        shape=nominal("read", "score read as"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -152,20 +153,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         }
         for row in records_of(means)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": points},
-        "mark": {"type": "point", "filled": True, "size": 110},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference (nats)"},
-            "y": {"field": "gold", "type": "quantitative", "title": "gold reward (sd above the reference)"},
-            "color": {"field": "name", "type": "nominal", "sort": None, "title": "loss"},
-            "shape": {"field": "ranked by", "type": "nominal"},
-            "tooltip": [{"field": "name"}, {"field": "kl"}, {"field": "gold"}],
-        },
-    }
+    return chart(
+        points,
+        {"type": "point", "filled": True, "size": 110},
+        x=quantitative("kl", "KL to the reference (nats)"),
+        y=quantitative("gold", "gold reward (sd above the reference)"),
+        color=nominal("name", "loss", sort=None),
+        shape={"field": "ranked by", "type": "nominal"},
+        tooltip=[{"field": "name"}, {"field": "kl"}, {"field": "gold"}],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "rankings-and-ratings",
@@ -114,29 +115,18 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         rows += [{"feedback": arm, "noise": n, "gap": means[arm]} for n in (noises[0], noises[-1])]
     lenient = "ratings, noise 1.28, leniency 2.56"
     rows += [{"feedback": "ratings, leniency 2.56", "noise": 1.28, "gap": means[lenient]}]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {
-                "field": "noise",
-                "type": "quantitative",
-                "scale": {"type": "log"},
-                "title": "noise of a rating (sd of the gold reward; a ranking's own is 1.28)",
-            },
-            "y": {
-                "field": "gap",
-                "type": "quantitative",
-                "title": "share of the gap closed",
-                "scale": {"zero": False},
-            },
-            "color": {"field": "feedback", "type": "nominal", "title": None},
-            "strokeDash": {"field": "feedback", "type": "nominal", "title": None},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "line", "point": True},
+        x=quantitative(
+            "noise",
+            "noise of a rating (sd of the gold reward; a ranking's own is 1.28)",
+            scale={"type": "log"},
+        ),
+        y=quantitative("gap", "share of the gap closed", scale={"zero": False}),
+        color=nominal("feedback", None),
+        strokeDash=nominal("feedback", None),
+    )
 
 
 def crossover(means: pd.Series) -> float | None:

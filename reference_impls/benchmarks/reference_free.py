@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "reference-free",
@@ -406,23 +407,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for p in run["curve"]
     ]
     points = pd.DataFrame(rows).groupby(["loss", "step"], sort=False)[["kl", "gold"]].mean().reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 400,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {
-                "field": "kl",
-                "type": "quantitative",
-                "title": "KL to the reference (nats), along training",
-            },
-            "y": {"field": "gold", "type": "quantitative", "title": "gold reward (sd above the reference)"},
-            "color": {"field": "loss", "type": "nominal", "title": None, "sort": list(MAIN)},
-            "order": {"field": "step"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=620,
+        height=400,
+        x=quantitative("kl", "KL to the reference (nats), along training"),
+        y=quantitative("gold", "gold reward (sd above the reference)"),
+        color=nominal("loss", None, sort=list(MAIN)),
+        order={"field": "step"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

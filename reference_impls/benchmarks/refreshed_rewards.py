@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "refreshed-rewards",
@@ -197,32 +198,19 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     points = pd.DataFrame(
         {"kl": groups["kl"].mean(), "value": groups["value"].mean(), "ci": groups["value"].apply(half_width)}
     ).reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 380,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": {"size": 20}},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference (nats)"},
-            "y": {"field": "value", "type": "quantitative", "title": "reward above the reference (sd)"},
-            "color": {
-                "field": "arm",
-                "type": "nominal",
-                "sort": list(runs["arm"].unique()),
-                "title": "labels",
-                "legend": {"labelLimit": 260},
-            },
-            "strokeDash": {
-                "field": "reward",
-                "type": "nominal",
-                "sort": ["gold", "promised by the reward model"],
-                "title": "reward",
-                "legend": {"labelLimit": 260},
-            },
-            "order": {"field": "beta", "sort": "descending"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": {"size": 20}},
+        width=620,
+        height=380,
+        x=quantitative("kl", "KL to the reference (nats)"),
+        y=quantitative("value", "reward above the reference (sd)"),
+        color=nominal("arm", "labels", sort=list(runs["arm"].unique()), legend={"labelLimit": 260}),
+        strokeDash=nominal(
+            "reward", "reward", sort=["gold", "promised by the reward model"], legend={"labelLimit": 260}
+        ),
+        order={"field": "beta", "sort": "descending"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

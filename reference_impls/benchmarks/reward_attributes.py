@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -155,18 +156,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for row in records_of(by_arm(runs, list(WEIGHTINGS)))
         for name, label in WEIGHTINGS.items()
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 460,
-        "height": 320,
-        "data": {"values": rows},
-        "mark": {"type": "line", "point": {"size": 70}},
-        "encoding": {
-            "x": {"field": "weighting", "type": "nominal", "sort": None, "title": "weighting asked for"},
-            "y": {"field": "gap", "type": "quantitative", "title": "share of the gap in J"},
-            "color": {"field": "model", "type": "nominal", "sort": None, "title": "reward model"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "line", "point": {"size": 70}},
+        width=460,
+        height=320,
+        x=nominal("weighting", "weighting asked for", sort=None),
+        y=quantitative("gap", "share of the gap in J"),
+        color=nominal("model", "reward model", sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
 
 MEASURES = {
@@ -89,28 +90,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for row in records_of(means)
         for name, label in zip(names, MEASURES.values(), strict=True)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 520,
-        "height": 260,
-        "data": {"values": rows},
-        "mark": {"type": "point", "filled": True, "size": 110},
-        "encoding": {
-            "x": {
-                "field": "correlation",
-                "type": "quantitative",
-                "title": "rank correlation with the value of the policy",
-            },
-            "y": {
-                "field": "errors",
-                "type": "nominal",
-                "sort": None,
-                "title": "what is wrong with the rewards",
-            },
-            "color": {"field": "measure", "type": "nominal", "sort": None, "title": "measure"},
-            "shape": {"field": "measure", "type": "nominal", "sort": None, "title": "measure"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 110},
+        width=520,
+        height=260,
+        x=quantitative("correlation", "rank correlation with the value of the policy"),
+        y=nominal("errors", "what is wrong with the rewards", sort=None),
+        color=nominal("measure", "measure", sort=None),
+        shape=nominal("measure", "measure", sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

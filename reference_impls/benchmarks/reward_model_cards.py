@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 PLACES = tuple(range(11))
 BENCHMARK = {
@@ -147,19 +148,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             for p in PLACES
         ]
     )
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 360,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference (nats)"},
-            "y": {"field": "gold", "type": "quantitative", "title": "gold reward above the reference (sd)"},
-            "color": {"field": "labels", "type": "nominal", "title": "reward model"},
-            "order": {"field": "kl"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=620,
+        height=360,
+        x=quantitative("kl", "KL to the reference (nats)"),
+        y=quantitative("gold", "gold reward above the reference (sd)"),
+        color=nominal("labels", "reward model"),
+        order={"field": "kl"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
 
 BENCHMARK = {
@@ -367,7 +368,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for arm, row in means.iterrows()
         for nats in NATS
     ]
-    colour = {"field": "training", "type": "nominal", "title": "training", "sort": list(means.index)}
+    colour = nominal("training", "training", sort=list(means.index))
 
     def panel(rows: list[dict[str, object]], x: dict[str, object], y: str) -> dict[str, object]:
         return {
@@ -377,7 +378,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             "mark": {"type": "line", "point": True},
             "encoding": {
                 "x": {"type": "quantitative", **x},
-                "y": {"field": "value", "type": "quantitative", "title": y, "scale": {"zero": False}},
+                "y": quantitative("value", y, scale={"zero": False}),
                 "color": colour,
             },
         }

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "safety-fronts",
@@ -414,35 +415,22 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             "kl": means["metrics.kl_ref"],
         }
     )
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 400,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "point", "filled": True, "size": 90},
-        "encoding": {
-            "x": {
-                "field": "safe",
-                "type": "quantitative",
-                "title": "share of safe answers",
-                "scale": {"zero": False},
-            },
-            "y": {
-                "field": "help",
-                "type": "quantitative",
-                "title": "help of the safe answers (sd of the reference)",
-                "scale": {"zero": False},
-            },
-            "color": {"field": "method", "type": "nominal", "title": "method"},
-            "shape": {"field": "goals", "type": "nominal", "title": "help and safety"},
-            "tooltip": [
-                {"field": "arm", "type": "nominal", "title": "arm"},
-                {"field": "safe", "type": "quantitative", "title": "safe rate", "format": ".3f"},
-                {"field": "help", "type": "quantitative", "title": "help if safe", "format": ".2f"},
-                {"field": "kl", "type": "quantitative", "title": "KL to reference", "format": ".2f"},
-            ],
-        },
-    }
+    return chart(
+        points,
+        {"type": "point", "filled": True, "size": 90},
+        width=620,
+        height=400,
+        x=quantitative("safe", "share of safe answers", scale={"zero": False}),
+        y=quantitative("help", "help of the safe answers (sd of the reference)", scale={"zero": False}),
+        color=nominal("method", "method"),
+        shape=nominal("goals", "help and safety"),
+        tooltip=[
+            nominal("arm", "arm"),
+            quantitative("safe", "safe rate", format=".3f"),
+            quantitative("help", "help if safe", format=".2f"),
+            quantitative("kl", "KL to reference", format=".2f"),
+        ],
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

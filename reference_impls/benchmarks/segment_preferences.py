@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -125,7 +126,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         judges, learner = str(row["arm"]).split(", ")
         mean, ci = float(row["metrics.gap_closed"]), float(row["metrics.gap_closed_ci"])
         rows.append({"judges": judges, "learner": learner, "gap": mean, "low": mean - ci, "high": mean + ci})
-    x = {"field": "judges", "type": "nominal", "title": "judges compare", "sort": None}
+    x = nominal("judges", "judges compare", sort=None)
     offset = {"field": "learner", "type": "nominal"}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -138,8 +139,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "encoding": {
                     "x": x,
                     "xOffset": offset,
-                    "y": {"field": "gap", "type": "quantitative", "title": "share of the gap closed"},
-                    "color": {"field": "learner", "type": "nominal", "title": "learner"},
+                    "y": quantitative("gap", "share of the gap closed"),
+                    "color": nominal("learner", "learner"),
                 },
             },
             {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, mean_table
 
 BENCHMARK = {
     "key": "self-rewarding",
@@ -159,24 +160,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             for name in ("right", "sure"):
                 value = float(part[f"metrics.{name}_round{turn}"].mean())
                 rows.append({"labels": arm, "round": turn, "judge is": name, "per cent": value})
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "round", "type": "ordinal", "title": "round (0: people's labels alone)"},
-            "y": {
-                "field": "per cent",
-                "type": "quantitative",
-                "scale": {"zero": False},
-                "title": "agreement with annotators, own probability of it, in per cent",
-            },
-            "color": {"field": "labels", "type": "nominal", "title": "who orders fresh answers"},
-            "strokeDash": {"field": "judge is", "type": "nominal"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "line", "point": True},
+        x={"field": "round", "type": "ordinal", "title": "round (0: people's labels alone)"},
+        y=quantitative(
+            "per cent", "agreement with annotators, own probability of it, in per cent", scale={"zero": False}
+        ),
+        color=nominal("labels", "who orders fresh answers"),
+        strokeDash={"field": "judge is", "type": "nominal"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -339,13 +340,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for loop in (1, 2, 3)
     )
     round_axis = {"field": "round", "type": "ordinal", "title": "round (0: seed model)"}
-    accuracy = {
-        "field": "accuracy",
-        "type": "quantitative",
-        "title": "agreement with annotators, %",
-        "scale": {"zero": False},
-    }
-    colour = {"field": "training", "type": "nominal", "title": "training"}
+    accuracy = quantitative("accuracy", "agreement with annotators, %", scale={"zero": False})
+    colour = nominal("training", "training")
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "hconcat": [
@@ -377,14 +373,9 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "mark": {"type": "line", "point": True},
                 "encoding": {
                     "x": {"field": "round", "type": "ordinal", "title": "round"},
-                    "y": {
-                        "field": "right",
-                        "type": "quantitative",
-                        "title": "self-labels in the gold order, %",
-                        "scale": {"zero": False},
-                    },
+                    "y": quantitative("right", "self-labels in the gold order, %", scale={"zero": False}),
                     "color": colour,
-                    "strokeDash": {"field": "labels", "type": "nominal", "title": "labels"},
+                    "strokeDash": nominal("labels", "labels"),
                 },
             },
         ],

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, by_arm, half_width, records_of, shown
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, half_width, shown
 
 PERCENT = (25, 50, 75)
 SOUP, TWIN = "soup of two policies", "soup, hidden units renamed"
@@ -197,18 +198,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     for n in PERCENT:
         values = runs[runs["arm"] == TRAINED[n]].apply(trained_value, axis=1, weight=n / 100)
         rows.append({"policy": "trained for each", "weight": n / 100, "value": float(values.mean())})
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 480,
-        "height": 340,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "weight", "type": "quantitative", "title": "weight of help"},
-            "y": {"field": "value", "type": "quantitative", "title": "weighted reward - 0.5 KL"},
-            "color": {"field": "policy", "type": "nominal", "sort": None, "title": "policy"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "line", "point": True},
+        width=480,
+        x=quantitative("weight", "weight of help"),
+        y=quantitative("value", "weighted reward - 0.5 KL"),
+        color=nominal("policy", "policy", sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""What benchmark modules share: means with 95 % intervals over seeds, and the look of their figures."""
+"""What benchmark modules share: means with 95 % intervals over seeds, and rows for tables and figures."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "token-and-step-level",
@@ -199,23 +200,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     for _, row in summary.iterrows():
         for name, title in names.items():
             rows.append({"loss": row["arm"], "worth": title, "correlation": float(row[f"metrics.{name}"])})
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "width": 420,
-        "height": 300,
-        "mark": "bar",
-        "encoding": {
-            "x": {"field": "loss", "type": "nominal", "title": None, "sort": None},
-            "xOffset": {"field": "worth", "type": "nominal", "sort": None},
-            "y": {
-                "field": "correlation",
-                "type": "quantitative",
-                "title": "correlation with log-ratios of tokens",
-            },
-            "color": {"field": "worth", "type": "nominal", "title": "a token's worth", "sort": None},
-        },
-    }
+    return chart(
+        rows,
+        "bar",
+        width=420,
+        height=300,
+        x=nominal("loss", None, sort=None),
+        xOffset={"field": "worth", "type": "nominal", "sort": None},
+        y=quantitative("correlation", "correlation with log-ratios of tokens"),
+        color=nominal("worth", "a token's worth", sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

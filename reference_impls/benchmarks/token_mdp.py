@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "token-mdp",
@@ -76,27 +77,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     ]
     groups = pd.DataFrame(rows).groupby(["discount", "reading"], sort=False)["value"]
     points = pd.DataFrame({"value": groups.mean()}).reset_index()
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 320,
-        "data": {"values": records_of(points)},
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {
-                "field": "discount",
-                "type": "quantitative",
-                "scale": {"zero": False},
-                "title": "discount γ per token",
-            },
-            "y": {
-                "field": "value",
-                "type": "quantitative",
-                "title": "value of the optimal token policy (reward sd)",
-            },
-            "color": {"field": "reading", "type": "nominal", "title": "read as"},
-        },
-    }
+    return chart(
+        points,
+        {"type": "line", "point": True},
+        width=620,
+        height=320,
+        x=quantitative("discount", "discount γ per token", scale={"zero": False}),
+        y=quantitative("value", "value of the optimal token policy (reward sd)"),
+        color=nominal("reading", "read as"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

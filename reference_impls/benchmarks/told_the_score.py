@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "told-the-score",
@@ -122,19 +123,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     rows = means.rename(columns={"arm": "training", "metrics.gold_reward": "reward", "metrics.kl_ref": "kl"})[
         ["training", "reward", "kl"]
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(rows)},
-        "mark": {"type": "point", "filled": True, "size": 90},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference, in nats"},
-            "y": {"field": "reward", "type": "quantitative", "title": "gold reward"},
-            "color": {"field": "training", "type": "nominal", "title": "training"},
-            "shape": {"field": "training", "type": "nominal", "title": "training"},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 90},
+        x=quantitative("kl", "KL to the reference, in nats"),
+        y=quantitative("reward", "gold reward"),
+        color=nominal("training", "training"),
+        shape=nominal("training", "training"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

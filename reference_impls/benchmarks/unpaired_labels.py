@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import nominal
 from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -332,23 +333,20 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                     "end": means["metrics.endless_gap_closed"][arm],
                 }
             )
-    horizontal = {"field": "loss", "type": "nominal", "title": None, "axis": {"labelAngle": -40}}
+    horizontal = nominal("loss", None, axis={"labelAngle": -40})
     title = "share of the gap closed (ring: the loss's exact target)"
     vertical = {"type": "quantitative", "title": title, "scale": {"zero": False}}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": records_of(pd.DataFrame(rows))},
-        "facet": {"column": {"field": "labels", "type": "nominal", "title": None, "sort": list(SHOWN)}},
+        "facet": {"column": nominal("labels", None, sort=list(SHOWN))},
         "resolve": {"scale": {"x": "independent"}},
         "spec": {
             "width": {"step": 38},
             "height": 300,
             "encoding": {"x": horizontal, "color": {"field": "loss", "type": "nominal", "legend": None}},
             "layer": [
-                {
-                    "mark": "rule",
-                    "encoding": {"y": {**vertical, "field": "low"}, "y2": {"field": "high"}},
-                },
+                {"mark": "rule", "encoding": {"y": {**vertical, "field": "low"}, "y2": {"field": "high"}}},
                 {
                     "mark": {"type": "point", "filled": True, "size": 70},
                     "encoding": {"y": {**vertical, "field": "gap"}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -152,24 +153,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for row in records_of(by_arm(runs, list(names)))
         for name, who in names.items()
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 460,
-        "height": 220,
-        "data": {"values": rows},
-        "mark": {"type": "point", "filled": True, "size": 110},
-        "encoding": {
-            "x": {
-                "field": "accuracy",
-                "type": "quantitative",
-                "scale": {"zero": False},
-                "title": "fresh pairs ordered rightly",
-            },
-            "y": {"field": "arm", "type": "nominal", "sort": None, "title": None},
-            "color": {"field": "who", "type": "nominal", "sort": None, "title": None},
-            "shape": {"field": "who", "type": "nominal", "sort": None, "title": None},
-        },
-    }
+    return chart(
+        rows,
+        {"type": "point", "filled": True, "size": 110},
+        width=460,
+        height=220,
+        x=quantitative("accuracy", "fresh pairs ordered rightly", scale={"zero": False}),
+        y=nominal("arm", None, sort=None),
+        color=nominal("who", None, sort=None),
+        shape=nominal("who", None, sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import chart, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "words-and-labels",
@@ -201,19 +202,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gold reward against KL, by what was asked."""
     means = by_arm(runs, ["metrics.gold_reward", "metrics.kl_ref"])
     rows = means.rename(columns={"arm": "asked", "metrics.gold_reward": "reward", "metrics.kl_ref": "kl"})
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(rows[["asked", "reward", "kl"]])},
-        "mark": {"type": "point", "filled": True, "size": 90},
-        "encoding": {
-            "x": {"field": "kl", "type": "quantitative", "title": "KL to the reference, in nats"},
-            "y": {"field": "reward", "type": "quantitative", "title": "gold reward"},
-            "color": {"field": "asked", "type": "nominal", "title": "what was asked"},
-            "shape": {"field": "asked", "type": "nominal", "title": "what was asked"},
-        },
-    }
+    return chart(
+        rows[["asked", "reward", "kl"]],
+        {"type": "point", "filled": True, "size": 90},
+        x=quantitative("kl", "KL to the reference, in nats"),
+        y=quantitative("reward", "gold reward"),
+        color=nominal("asked", "what was asked"),
+        shape=nominal("asked", "what was asked"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:
