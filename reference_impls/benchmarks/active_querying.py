@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import arm_means, mean_table
+from reference_impls.benchmarks.summary import along_training, arm_means, mean_table
 
 BENCHMARK = {
     "key": "active-querying",
@@ -197,19 +197,12 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: KL efficiency of the policy against labels bought, by criterion."""
-    rows = []
-    for _, run in runs.iterrows():
-        last = run["curve"][-1]["step"]
-        for point in run["curve"]:
-            labels = run["cost.labels"] * point["step"] / last
-            rows.append({"questions": run["arm"], "labels": labels, "value": point["kl_efficiency"]})
-    points = pd.DataFrame(rows).groupby(["questions", "labels"], sort=False)["value"].mean().reset_index()
     return chart(
-        points,
+        along_training(runs, ["kl_efficiency"], cost="labels"),
         {"type": "line", "point": True},
         x=quantitative("labels", "labels"),
-        y=quantitative("value", "KL efficiency of the policy"),
-        color=nominal("questions", "questions", sort=None),
+        y=quantitative("kl_efficiency", "KL efficiency of the policy"),
+        color=nominal("arm", "questions", sort=None),
     )
 
 

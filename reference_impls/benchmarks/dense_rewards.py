@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
+from reference_impls.benchmarks.summary import along_training, by_arm, mean_table
 
 BENCHMARK = {
     "key": "dense-rewards",
@@ -127,28 +127,16 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gap closed against updates, answers of at most five and of at most nine tokens side by side."""
-    rows = []
-    for _, run in runs.iterrows():
-        paid, _, length = str(run["arm"]).partition(", ")
-        for point in run["curve"]:
-            rows.append(
-                {
-                    "paid": paid,
-                    "length": length or "five tokens",
-                    "step": point["step"],
-                    "gap": point["gap_closed"],
-                }
-            )
-    groups = pd.DataFrame(rows).groupby(["length", "paid", "step"], sort=False)["gap"]
-    points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
+    parts = runs["arm"].str.partition(", ")
+    named = runs.assign(paid=parts[0], length=parts[2].replace("", "five tokens"))
     return chart(
-        points,
+        along_training(named, ["gap_closed"], ["length", "paid"]),
         {"type": "line", "point": True},
         width=280,
         height=300,
         column=nominal("length", "longest answer", sort=None),
         x=quantitative("step", "updates"),
-        y=quantitative("gap", "share of the gap closed"),
+        y=quantitative("gap_closed", "share of the gap closed"),
         color=nominal("paid", "reward paid"),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.summary import along_training, by_arm, mean_table, records_of, with_ends
 
 BENCHMARK = {
     "key": "dpo-labels",
@@ -71,15 +71,9 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gap closed along training, one line per number of labels, for the longer runs."""
-    rows = [
-        {"labels": run["arm"].split(" ")[0], "step": point["step"], "gap": point["gap_closed"]}
-        for _, run in runs.iterrows()
-        if run["arm"].endswith("2400 steps")
-        for point in run["curve"]
-    ]
-    groups = pd.DataFrame(rows).groupby(["labels", "step"], sort=False)["gap"]
-    points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
-    points = points.assign(low=points["gap"] - points["ci"], high=points["gap"] + points["ci"])
+    longer = runs[runs["arm"].str.endswith("2400 steps")]
+    named = longer.assign(labels=longer["arm"].str.split(" ").str[0])
+    points = with_ends(along_training(named, ["gap_closed"], ["labels"]), "gap_closed")
     x = quantitative("step", "updates", scale={"type": "log"})
     order = ["500", "2000", "8000", "32000", "fresh"]
     colour = nominal("labels", "labels", sort=order)
@@ -101,7 +95,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             },
             {
                 "mark": {"type": "line", "point": True},
-                "encoding": {"x": x, "y": quantitative("gap", title), "color": colour},
+                "encoding": {"x": x, "y": quantitative("gap_closed", title), "color": colour},
             },
         ],
     }

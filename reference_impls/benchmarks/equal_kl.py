@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
+from reference_impls.benchmarks.summary import by_arm, mean_table, records_of, with_ends
 
 BENCHMARK = {
     "key": "without-rl",
@@ -86,17 +86,9 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: KL efficiency of each way with its interval over seeds, the KL spent as colour."""
-    groups = runs.groupby("arm", sort=False)
-    rows = [
-        {
-            "way": str(arm),
-            "efficiency": float(group["metrics.kl_efficiency"].mean()),
-            "low": float(group["metrics.kl_efficiency"].mean() - half_width(group["metrics.kl_efficiency"])),
-            "high": float(group["metrics.kl_efficiency"].mean() + half_width(group["metrics.kl_efficiency"])),
-            "kl": float(group["metrics.kl_ref"].mean()),
-        }
-        for arm, group in groups
-    ]
+    names = {"arm": "way", "metrics.kl_efficiency": "efficiency", "metrics.kl_ref": "kl"}
+    means = by_arm(runs, ["metrics.kl_efficiency", "metrics.kl_ref"])
+    points = with_ends(means, "metrics.kl_efficiency").rename(columns=names)
     y = nominal("way", None, sort=None)
     scale = {"zero": False}
     title = "reward gained, over the most that its KL can buy"
@@ -104,7 +96,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": 560,
         "height": 200,
-        "data": {"values": rows},
+        "data": {"values": records_of(points)},
         "layer": [
             {
                 "mark": {"type": "rule", "strokeWidth": 2},

@@ -7,7 +7,7 @@ from math import log10
 import pandas as pd
 
 from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of, with_ends
 
 BENCHMARK = {
     "key": "exploration",
@@ -314,9 +314,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     gaps = runs[runs["arm"].str.contains("^rare|^covered")].copy()
     gaps["bed"] = gaps["arm"].str.split(", ").str[0]
     gaps["setting"] = gaps["arm"].str.split(", ", n=1).str[1]
-    groups = gaps.groupby(["bed", "setting"], sort=False)["metrics.gap_closed"]
-    points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
-    points = points.assign(low=points["gap"] - points["ci"], high=points["gap"] + points["ci"])
+    points = with_ends(by_arm(gaps, ["metrics.gap_closed"], ["bed", "setting"]), "metrics.gap_closed")
+    points = points.rename(columns={"metrics.gap_closed": "gap"})
     gap = {"type": "quantitative", "title": "share of the gap closed"}
     setting = nominal("setting", None, sort=list(dict.fromkeys(points["setting"])))
     colour = nominal("bed", "best answers")

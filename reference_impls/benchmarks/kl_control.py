@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table
+from reference_impls.benchmarks.summary import along_training, by_arm, mean_table
 
 BENCHMARK = {
     "key": "kl-control",
@@ -181,18 +181,12 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: KL to the reference against updates, by penalty."""
-    rows = [
-        {"penalty": run["arm"], "update": point["step"], "kl": point["kl_ref"]}
-        for _, run in runs.iterrows()
-        for point in run["curve"]
-    ]
-    points = pd.DataFrame(rows).groupby(["penalty", "update"], sort=False)["kl"].mean().reset_index()
     return chart(
-        points,
+        along_training(runs, ["kl_ref"]),
         {"type": "line", "point": True},
-        x=quantitative("update", "updates"),
-        y=quantitative("kl", "KL to the reference, nats"),
-        color=nominal("penalty", "penalty"),
+        x=quantitative("step", "updates"),
+        y=quantitative("kl_ref", "KL to the reference, nats"),
+        color=nominal("arm", "penalty"),
     )
 
 

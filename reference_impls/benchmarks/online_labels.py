@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import half_width, mean_table, records_of
+from reference_impls.benchmarks.summary import along_training, half_width, mean_table, records_of, with_ends
 
 BENCHMARK = {
     "key": "online-labels",
@@ -95,14 +95,7 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gap closed along training; online, labels arrive along the same axis."""
-    rows = [
-        {"arm": run["arm"], "step": point["step"], "gap": point["gap_closed"]}
-        for _, run in runs.iterrows()
-        for point in run["curve"]
-    ]
-    groups = pd.DataFrame(rows).groupby(["arm", "step"], sort=False)["gap"]
-    points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
-    points = points.assign(low=points["gap"] - points["ci"], high=points["gap"] + points["ci"])
+    points = with_ends(along_training(runs, ["gap_closed"]), "gap_closed")
     x = quantitative("step", "updates")
     order = list(dict.fromkeys(points["arm"]))
     colour = nominal("arm", "answers", sort=order)
@@ -124,7 +117,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             },
             {
                 "mark": {"type": "line", "point": True},
-                "encoding": {"x": x, "y": quantitative("gap", title), "color": colour},
+                "encoding": {"x": x, "y": quantitative("gap_closed", title), "color": colour},
             },
         ],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table
+from reference_impls.benchmarks.summary import along_training, by_arm, mean_table
 
 BENCHMARK = {
     "key": "other-policy-optimisation",
@@ -167,19 +167,12 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gap closed against answers sampled, by method."""
-    rows = []
-    for _, run in runs.iterrows():
-        last = run["curve"][-1]["step"]
-        for point in run["curve"]:
-            samples = run["cost.samples"] * point["step"] / last
-            rows.append({"method": run["arm"], "answers": samples, "gap": point["gap_closed"]})
-    points = pd.DataFrame(rows).groupby(["method", "answers"], sort=False)["gap"].mean().reset_index()
     return chart(
-        points,
+        along_training(runs, ["gap_closed"], cost="samples"),
         {"type": "line", "point": True},
-        x=quantitative("answers", "answers sampled and scored"),
-        y=quantitative("gap", "share of the gap closed"),
-        color=nominal("method", "method"),
+        x=quantitative("samples", "answers sampled and scored"),
+        y=quantitative("gap_closed", "share of the gap closed"),
+        color=nominal("arm", "method"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
+from reference_impls.benchmarks.summary import along_training, by_arm, mean_table
 
 BENCHMARK = {
     "key": "policy-gradients",
@@ -48,21 +48,13 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gap closed against samples drawn."""
-    rows = []
-    for _, run in runs.iterrows():
-        last = run["curve"][-1]["step"]
-        for point in run["curve"]:
-            samples = run["cost.samples"] * point["step"] / last
-            rows.append({"method": run["arm"], "samples": samples, "gap": point["gap_closed"]})
-    groups = pd.DataFrame(rows).groupby(["method", "samples"], sort=False)["gap"]
-    points = pd.DataFrame({"gap": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
     return chart(
-        points,
+        along_training(runs, ["gap_closed"], cost="samples").rename(columns={"arm": "method"}),
         {"type": "line", "point": True},
         width=620,
         height=360,
         x=quantitative("samples", "answers sampled"),
-        y=quantitative("gap", "share of the gap closed"),
+        y=quantitative("gap_closed", "share of the gap closed"),
         color=nominal("method", None),
     )
 

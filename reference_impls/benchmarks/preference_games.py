@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.summary import by_arm, mean_table, records_of, with_ends
 
 BENCHMARK = {
     "key": "preference-games",
@@ -246,16 +246,10 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: exploitability of every policy, with circles and without."""
-    means = by_arm(runs, ["metrics.exploitability"])
-    points = pd.DataFrame(
-        {
-            "policy": str(row["arm"]).removesuffix(APART),
-            "preferences": "without circles" if str(row["arm"]).endswith(APART) else "with circles",
-            "exploitability": row["metrics.exploitability"],
-            "low": row["metrics.exploitability"] - row["metrics.exploitability_ci"],
-            "high": row["metrics.exploitability"] + row["metrics.exploitability_ci"],
-        }
-        for _, row in means.iterrows()
+    means = with_ends(by_arm(runs, ["metrics.exploitability"]), "metrics.exploitability")
+    points = means.rename(columns={"metrics.exploitability": "exploitability"}).assign(
+        policy=means["arm"].str.removesuffix(APART),
+        preferences=means["arm"].str.endswith(APART).map({True: "without circles", False: "with circles"}),
     )
     order = list(dict.fromkeys(points["policy"]))
     policy = nominal("policy", None, sort=order, axis={"labelLimit": 260})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table
+from reference_impls.benchmarks.summary import along_training, by_arm, mean_table
 
 BENCHMARK = {
     "key": "preference-losses",
@@ -46,21 +46,14 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: the way of each loss through KL and gold reward while it trains."""
-    rows = [
-        {"loss": run["arm"], "step": p["step"], "kl": p["kl_ref"], "gold": p["gold_reward"]}
-        for _, run in runs.iterrows()
-        for p in run["curve"]
-    ]
-    points = pd.DataFrame(rows).groupby(["loss", "step"], sort=False)[["kl", "gold"]].mean().reset_index()
-    order = list(dict.fromkeys(points["loss"]))
     return chart(
-        points,
+        along_training(runs, ["kl_ref", "gold_reward"]).rename(columns={"arm": "loss"}),
         {"type": "line", "point": True},
         width=620,
         height=400,
-        x=quantitative("kl", "KL to the reference (nats), along training"),
-        y=quantitative("gold", "gold reward (sd above the reference)"),
-        color=nominal("loss", None, sort=order),
+        x=quantitative("kl_ref", "KL to the reference (nats), along training"),
+        y=quantitative("gold_reward", "gold reward (sd above the reference)"),
+        color=nominal("loss", None, sort=None),
         order={"field": "step"},
     )
 

@@ -30,6 +30,25 @@ def by_arm(runs: pd.DataFrame, columns: Sequence[str], keys: Sequence[str] = ("a
     return pd.DataFrame(parts).reset_index()
 
 
+def along_training(
+    runs: pd.DataFrame, metrics: Sequence[str], keys: Sequence[str] = ("arm",), cost: str | None = None
+) -> pd.DataFrame:
+    """Metrics of the learning curves, by step or by how much of a ``cost`` (samples, labels) was spent by then."""
+    rows = []
+    for _, run in runs.iterrows():
+        last = run["curve"][-1]["step"]
+        for point in run["curve"]:
+            place = point["step"] if cost is None else run[f"cost.{cost}"] * point["step"] / last
+            rows.append({**run[[*keys, "seed"]], cost or "step": place, **{m: point[m] for m in metrics}})
+    return by_arm(pd.DataFrame(rows), metrics, [*keys, cost or "step"])
+
+
+def with_ends(means: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The frame of :func:`by_arm` with the ends of a column's interval, ``low`` and ``high``."""
+    mean, ci = means[column], means[f"{column}_ci"]
+    return means.assign(low=mean - ci, high=mean + ci)
+
+
 def arm_means(runs: pd.DataFrame, column: str) -> dict[str, float]:
     """Mean of one column by arm, in the order of the records."""
     return {str(arm): float(mean) for arm, mean in runs.groupby("arm", sort=False)[column].mean().items()}
