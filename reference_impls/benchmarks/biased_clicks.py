@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import quantitative
+from reference_impls.benchmarks.figures import layer, layered, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -168,23 +168,18 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         {"clicks": row["arm"], "match": row[columns[0]], "ranker": row[columns[1]]}
         for row in records_of(by_arm(runs, columns))
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 520,
-        "height": 360,
-        "data": {"values": rows},
-        "encoding": {
-            "x": quantitative("ranker", "correlation with what is the old ranker's own in its order"),
-            "y": quantitative("match", "correlation with the true reward", scale={"zero": False}),
-        },
-        "layer": [
-            {"mark": {"type": "point", "filled": True, "size": 80}},
-            {
-                "mark": {"type": "text", "align": "left", "dx": 7, "fontSize": 10},
-                "encoding": {"text": {"field": "clicks", "type": "nominal"}},
-            },
-        ],
-    }
+    return layered(
+        rows,
+        layer({"type": "point", "filled": True, "size": 80}),
+        layer(
+            {"type": "text", "align": "left", "dx": 7, "fontSize": 10},
+            text={"field": "clicks", "type": "nominal"},
+        ),
+        width=520,
+        height=360,
+        x=quantitative("ranker", "correlation with what is the old ranker's own in its order"),
+        y=quantitative("match", "correlation with the true reward", scale={"zero": False}),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import quantitative
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import layer, layered, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "constitutions",
@@ -203,31 +203,20 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     ]
     x = quantitative("violations", "share of tokens that break a principle")
     y = quantitative("help", "gold reward (help), in standard deviations")
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "layer": [
-            {
-                "transform": [{"filter": "datum.revisions >= 0"}],
-                "mark": {"type": "line", "opacity": 0.5},
-                "encoding": {"x": x, "y": y, "order": {"field": "revisions"}},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 90},
-                "encoding": {
-                    "x": x,
-                    "y": y,
-                    "color": {
-                        "field": "training",
-                        "type": "nominal",
-                        "sort": [row["training"] for row in rows],
-                    },
-                },
-            },
-        ],
-    }
+    return layered(
+        rows,
+        {
+            "transform": [{"filter": "datum.revisions >= 0"}],
+            "mark": {"type": "line", "opacity": 0.5},
+            "encoding": {"x": x, "y": y, "order": {"field": "revisions"}},
+        },
+        layer(
+            {"type": "point", "filled": True, "size": 90},
+            x=x,
+            y=y,
+            color={"field": "training", "type": "nominal", "sort": [row["training"] for row in rows]},
+        ),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

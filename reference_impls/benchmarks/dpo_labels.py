@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import along_training, by_arm, mean_table, records_of, with_ends
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import along_training, by_arm, mean_table, with_ends
 
 BENCHMARK = {
     "key": "dpo-labels",
@@ -74,31 +74,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     longer = runs[runs["arm"].str.endswith("2400 steps")]
     named = longer.assign(labels=longer["arm"].str.split(" ").str[0])
     points = with_ends(along_training(named, ["gap_closed"], ["labels"]), "gap_closed")
-    x = quantitative("step", "updates", scale={"type": "log"})
-    order = ["500", "2000", "8000", "32000", "fresh"]
-    colour = nominal("labels", "labels", sort=order)
     title = "share of the gap closed"
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 360,
-        "data": {"values": records_of(points)},
-        "layer": [
-            {
-                "mark": {"type": "area", "opacity": 0.15},
-                "encoding": {
-                    "x": x,
-                    "y": quantitative("low", title),
-                    "y2": {"field": "high"},
-                    "color": colour,
-                },
-            },
-            {
-                "mark": {"type": "line", "point": True},
-                "encoding": {"x": x, "y": quantitative("gap_closed", title), "color": colour},
-            },
-        ],
-    }
+    return layered(
+        points,
+        layer({"type": "area", "opacity": 0.15}, y=quantitative("low", title), y2={"field": "high"}),
+        layer({"type": "line", "point": True}, y=quantitative("gap_closed", title)),
+        width=620,
+        height=360,
+        x=quantitative("step", "updates", scale={"type": "log"}),
+        color=nominal("labels", "labels", sort=["500", "2000", "8000", "32000", "fresh"]),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of, with_ends
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table, with_ends
 
 BENCHMARK = {
     "key": "without-rl",
@@ -89,29 +89,23 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     names = {"arm": "way", "metrics.kl_efficiency": "efficiency", "metrics.kl_ref": "kl"}
     means = by_arm(runs, ["metrics.kl_efficiency", "metrics.kl_ref"])
     points = with_ends(means, "metrics.kl_efficiency").rename(columns=names)
-    y = nominal("way", None, sort=None)
     scale = {"zero": False}
     title = "reward gained, over the most that its KL can buy"
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 200,
-        "data": {"values": records_of(points)},
-        "layer": [
-            {
-                "mark": {"type": "rule", "strokeWidth": 2},
-                "encoding": {"y": y, "x": quantitative("low", title, scale=scale), "x2": {"field": "high"}},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 90},
-                "encoding": {
-                    "y": y,
-                    "x": quantitative("efficiency", title, scale=scale),
-                    "color": quantitative("kl", "KL to the reference (nats)"),
-                },
-            },
-        ],
-    }
+    return layered(
+        points,
+        layer(
+            {"type": "rule", "strokeWidth": 2},
+            x=quantitative("low", title, scale=scale),
+            x2={"field": "high"},
+        ),
+        layer(
+            {"type": "point", "filled": True, "size": 90},
+            x=quantitative("efficiency", title, scale=scale),
+            color=quantitative("kl", "KL to the reference (nats)"),
+        ),
+        height=200,
+        y=nominal("way", None, sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""The parts of a benchmark's figure: channels of a Vega-Lite specification, and a chart of one mark."""
+"""The parts of a benchmark's figure: channels of a Vega-Lite specification, and charts of one mark or several."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from reference_impls.benchmarks.summary import records_of
+
+Rows = pd.DataFrame | Sequence[Mapping[str, object]]
 
 
 def quantitative(field: str, title: str | None, **more: object) -> dict[str, object]:
@@ -20,18 +22,32 @@ def nominal(field: str, title: str | None, **more: object) -> dict[str, object]:
 
 
 def chart(
-    rows: pd.DataFrame | Sequence[Mapping[str, object]],
-    mark: object,
-    width: int = 560,
-    height: int = 340,
-    **encoding: object,
+    rows: Rows, mark: object, width: object = 560, height: object = 340, **encoding: object
 ) -> dict[str, object]:
     """A figure that draws all rows with one mark; ``encoding`` holds the channels."""
+    return {**_frame(rows, width, height), **layer(mark, **encoding)}
+
+
+def layered(
+    rows: Rows,
+    *layers: Mapping[str, object],
+    width: object = 560,
+    height: object = 340,
+    **encoding: object,
+) -> dict[str, object]:
+    """A figure that draws the same rows in several layers; ``encoding`` holds the channels that they share."""
+    return {**_frame(rows, width, height), "encoding": encoding, "layer": layers}
+
+
+def layer(mark: object, **encoding: object) -> dict[str, object]:
+    """One layer of a figure."""
+    return {"mark": mark, "encoding": encoding}
+
+
+def _frame(rows: Rows, width: object, height: object) -> dict[str, object]:
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "width": width,
         "height": height,
         "data": {"values": records_of(pd.DataFrame(rows))},
-        "mark": mark,
-        "encoding": encoding,
     }

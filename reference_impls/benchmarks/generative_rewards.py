@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -128,28 +128,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         }
         for row in records_of(by_arm(runs, ["metrics.gold_best_of_16"]))
     ]
-    y = nominal("model", None, sort=None)
     title = "gold reward of the best of 16"
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 460,
-        "height": 240,
-        "data": {"values": rows},
-        "layer": [
-            {
-                "mark": "rule",
-                "encoding": {
-                    "x": quantitative("low", title, scale={"zero": False}),
-                    "x2": {"field": "high"},
-                    "y": y,
-                },
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 90},
-                "encoding": {"x": {"field": "gold", "type": "quantitative"}, "y": y},
-            },
-        ],
-    }
+    return layered(
+        rows,
+        layer("rule", x=quantitative("low", title, scale={"zero": False}), x2={"field": "high"}),
+        layer({"type": "point", "filled": True, "size": 90}, x={"field": "gold", "type": "quantitative"}),
+        width=460,
+        height=240,
+        y=nominal("model", None, sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "rounds-and-labels",
@@ -179,27 +179,14 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 gap, ci = means.loc[arm, "metrics.gap_closed"], means.loc[arm, "metrics.gap_closed_ci"]
                 more = size / next(iter(arms.values()))
                 rows.append({"what": what, "times": more, "gap": gap, "low": gap - ci, "high": gap + ci})
-    y = quantitative("gap", "share of the gap closed")
-    x = quantitative("times", "times as many as in one round of 2,400", scale={"type": "log"})
-    colour = nominal("what", "more of")
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "layer": [
-            {
-                "mark": {"type": "rule", "opacity": 0.5},
-                "encoding": {
-                    "x": x,
-                    "y": quantitative("low", y["title"]),
-                    "y2": {"field": "high"},
-                    "color": colour,
-                },
-            },
-            {"mark": {"type": "line", "point": True}, "encoding": {"x": x, "y": y, "color": colour}},
-        ],
-    }
+    title = "share of the gap closed"
+    return layered(
+        rows,
+        layer({"type": "rule", "opacity": 0.5}, y=quantitative("low", title), y2={"field": "high"}),
+        layer({"type": "line", "point": True}, y=quantitative("gap", title)),
+        x=quantitative("times", "times as many as in one round of 2,400", scale={"type": "log"}),
+        color=nominal("what", "more of"),
+    )
 
 
 def worth(gap: dict[str, float], arm: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "judges-and-people",
@@ -151,30 +151,16 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             if arm in means.index:
                 gap, ci = means.loc[arm, "metrics.gap_closed"], means.loc[arm, "metrics.gap_closed_ci"]
                 rows.append({"who": who, "cost": cost, "gap": gap, "low": gap - ci, "high": gap + ci})
-    x = quantitative("cost", "cost in labels of people (ten calls of the judge each)", scale={"type": "log"})
-    colour = nominal("who", "who is asked", sort=list(groups))
     title = "share of the gap closed"
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "layer": [
-            {
-                "mark": {"type": "rule", "opacity": 0.5},
-                "encoding": {
-                    "x": x,
-                    "y": quantitative("low", title),
-                    "y2": {"field": "high"},
-                    "color": colour,
-                },
-            },
-            {
-                "mark": {"type": "line", "point": True},
-                "encoding": {"x": x, "y": quantitative("gap", title), "color": colour},
-            },
-        ],
-    }
+    return layered(
+        rows,
+        layer({"type": "rule", "opacity": 0.5}, y=quantitative("low", title), y2={"field": "high"}),
+        layer({"type": "line", "point": True}, y=quantitative("gap", title)),
+        x=quantitative(
+            "cost", "cost in labels of people (ten calls of the judge each)", scale={"type": "log"}
+        ),
+        color=nominal("who", "who is asked", sort=list(groups)),
+    )
 
 
 def crossover(gap: dict[str, float]) -> str:

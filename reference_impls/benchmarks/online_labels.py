@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import along_training, half_width, mean_table, records_of, with_ends
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import along_training, half_width, mean_table, with_ends
 
 BENCHMARK = {
     "key": "online-labels",
@@ -96,31 +96,16 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gap closed along training; online, labels arrive along the same axis."""
     points = with_ends(along_training(runs, ["gap_closed"]), "gap_closed")
-    x = quantitative("step", "updates")
-    order = list(dict.fromkeys(points["arm"]))
-    colour = nominal("arm", "answers", sort=order)
     title = "share of the gap closed"
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 360,
-        "data": {"values": records_of(points)},
-        "layer": [
-            {
-                "mark": {"type": "area", "opacity": 0.15},
-                "encoding": {
-                    "x": x,
-                    "y": quantitative("low", title),
-                    "y2": {"field": "high"},
-                    "color": colour,
-                },
-            },
-            {
-                "mark": {"type": "line", "point": True},
-                "encoding": {"x": x, "y": quantitative("gap_closed", title), "color": colour},
-            },
-        ],
-    }
+    return layered(
+        points,
+        layer({"type": "area", "opacity": 0.15}, y=quantitative("low", title), y2={"field": "high"}),
+        layer({"type": "line", "point": True}, y=quantitative("gap_closed", title)),
+        width=620,
+        height=360,
+        x=quantitative("step", "updates"),
+        color=nominal("arm", "answers", sort=None),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -222,31 +222,20 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         }
         for row in records_of(means)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "data": {"values": rows},
-        "encoding": {
-            "x": quantitative(
-                "strength", "strength of the fitted preferences (1 is right)", scale={"zero": False}
-            ),
-            "y": quantitative("gap", "share of the gap in J closed", scale={"zero": False}),
-        },
-        "layer": [
-            {
-                "mark": {"type": "point", "filled": True, "size": 80},
-                "encoding": {
-                    "color": nominal("annotators", "annotators"),
-                    "shape": nominal("annotators", "annotators"),
-                },
-            },
-            {
-                "mark": {"type": "text", "align": "left", "dx": 7, "fontSize": 10},
-                "encoding": {"text": {"field": "likelihood", "type": "nominal"}},
-            },
-        ],
-    }
+    return layered(
+        rows,
+        layer(
+            {"type": "point", "filled": True, "size": 80},
+            color=nominal("annotators", "annotators"),
+            shape=nominal("annotators", "annotators"),
+        ),
+        layer(
+            {"type": "text", "align": "left", "dx": 7, "fontSize": 10},
+            text={"field": "likelihood", "type": "nominal"},
+        ),
+        x=quantitative("strength", "strength of the fitted preferences (1 is right)", scale={"zero": False}),
+        y=quantitative("gap", "share of the gap in J closed", scale={"zero": False}),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

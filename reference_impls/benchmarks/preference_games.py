@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of, with_ends
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table, with_ends
 
 BENCHMARK = {
     "key": "preference-games",
@@ -254,27 +254,22 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     order = list(dict.fromkeys(points["policy"]))
     policy = nominal("policy", None, sort=order, axis={"labelLimit": 260})
     colour = nominal("preferences", "preferences")
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 420,
-        "height": {"step": 22},
-        "data": {"values": records_of(points)},
-        "encoding": {"y": policy, "color": colour},
-        "layer": [
-            {
-                "mark": {"type": "rule", "strokeWidth": 2, "opacity": 0.6},
-                "encoding": {"x": {"field": "low", "type": "quantitative"}, "x2": {"field": "high"}},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 70},
-                "encoding": {
-                    "x": quantitative(
-                        "exploitability", "exploitability: wins of the best rival answer above one half"
-                    )
-                },
-            },
-        ],
-    }
+    return layered(
+        points,
+        layer(
+            {"type": "rule", "strokeWidth": 2, "opacity": 0.6},
+            x={"field": "low", "type": "quantitative"},
+            x2={"field": "high"},
+        ),
+        layer(
+            {"type": "point", "filled": True, "size": 70},
+            x=quantitative("exploitability", "exploitability: wins of the best rival answer above one half"),
+        ),
+        width=420,
+        height={"step": 22},
+        y=policy,
+        color=colour,
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

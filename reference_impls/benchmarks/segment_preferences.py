@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "segment-preferences",
@@ -126,34 +126,15 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         judges, learner = str(row["arm"]).split(", ")
         mean, ci = float(row["metrics.gap_closed"]), float(row["metrics.gap_closed_ci"])
         rows.append({"judges": judges, "learner": learner, "gap": mean, "low": mean - ci, "high": mean + ci})
-    x = nominal("judges", "judges compare", sort=None)
-    offset = {"field": "learner", "type": "nominal"}
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "data": {"values": records_of(pd.DataFrame(rows))},
-        "width": 420,
-        "height": 300,
-        "layer": [
-            {
-                "mark": "bar",
-                "encoding": {
-                    "x": x,
-                    "xOffset": offset,
-                    "y": quantitative("gap", "share of the gap closed"),
-                    "color": nominal("learner", "learner"),
-                },
-            },
-            {
-                "mark": "rule",
-                "encoding": {
-                    "x": x,
-                    "xOffset": offset,
-                    "y": {"field": "low", "type": "quantitative"},
-                    "y2": {"field": "high"},
-                },
-            },
-        ],
-    }
+    return layered(
+        rows,
+        layer("bar", y=quantitative("gap", "share of the gap closed"), color=nominal("learner", "learner")),
+        layer("rule", y={"field": "low", "type": "quantitative"}, y2={"field": "high"}),
+        width=420,
+        height=300,
+        x=nominal("judges", "judges compare", sort=None),
+        xOffset={"field": "learner", "type": "nominal"},
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:
