@@ -16,15 +16,7 @@ DESCENT = ("builds_on", "generalises", "applies")
 
 def descent(papers: Mapping[str, Paper]) -> nx.DiGraph:
     """Edges from each paper to those it builds on, generalises or applies; a circle is possible."""
-    graph = nx.DiGraph()
-    graph.add_nodes_from(papers)
-    graph.add_edges_from(
-        (paper.key, relation.paper)
-        for paper in papers.values()
-        for relation in paper.relations
-        if relation.type in DESCENT and relation.paper in papers
-    )
-    return graph
+    return _related(papers, DESCENT)
 
 
 def centrality(papers: Mapping[str, Paper]) -> dict[str, float]:
@@ -32,17 +24,22 @@ def centrality(papers: Mapping[str, Paper]) -> dict[str, float]:
 
     A direct relation counts full, each further step a twentieth of the one before. Sums to 1.
     """
+    graph = _related(papers, CARRIES_OVER)
+    scores = nx.katz_centrality(graph, alpha=0.05, normalized=False) if graph else {}
+    total = sum(scores.values())
+    return {key: score / total for key, score in scores.items()}
+
+
+def _related(papers: Mapping[str, Paper], types: tuple[str, ...]) -> nx.DiGraph:
     graph = nx.DiGraph()
     graph.add_nodes_from(papers)
     graph.add_edges_from(
         (paper.key, relation.paper)
         for paper in papers.values()
         for relation in paper.relations
-        if relation.type in CARRIES_OVER and relation.paper in papers
+        if relation.type in types and relation.paper in papers
     )
-    scores = nx.katz_centrality(graph, alpha=0.05, normalized=False) if graph else {}
-    total = sum(scores.values())
-    return {key: score / total for key, score in scores.items()}
+    return graph
 
 
 def ancestors(graph: nx.DiGraph, key: str) -> list[tuple[str, int]]:
