@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts.catalog.schema import FEEDBACK
 from scripts.site.escape import Html, element, join, text
 from scripts.site.model import Atlas, Paper
 from scripts.site.view import Heading, Page, View, chip, citation, paper_path
@@ -9,17 +10,6 @@ from scripts.site.view import Heading, Page, View, chip, citation, paper_path
 from .parts import first_sentence
 
 INTRODUCTION = "Every paper in the atlas, newest first."
-FEEDBACK = (
-    "pairs",
-    "ranking",
-    "scalar",
-    "binary",
-    "steps",
-    "language",
-    "demonstrations",
-    "principles",
-    "implicit",
-)
 
 
 def browse(view: View) -> Page:

@@ -32,7 +32,7 @@ def page(view: View, category: Category) -> Page:
     body += [Heading("The idea"), view.prose(category.description)]
     body += [_proof(view, *PROOFS[category.id])] if category.id in PROOFS else []
     if methods:
-        body += [Heading("Code"), *_code(view, methods), Heading("Run it"), _how_to_run(view, methods)]
+        body += [Heading("Code"), *_code(view, methods), Heading("Run it"), _how_to_run(methods)]
     body += [Heading("Measured"), *_measured(view, category, methods)]
     if tested := atlas.claims_tested_by({b.key for b in atlas.benchmarks_of(category.id)}):
         body += [Heading("Claims tested"), claims_table(view, list(tested), with_paper=True)]
@@ -77,7 +77,7 @@ def _code(view: View, methods: tuple[Method, ...]) -> list[Html]:
     return parts
 
 
-def _how_to_run(view: View, methods: tuple[Method, ...]) -> Html:
+def _how_to_run(methods: tuple[Method, ...]) -> Html:
     blocks = [run_block(m.key) for m in methods]
     after = element(
         "p",

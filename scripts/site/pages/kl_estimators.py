@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.site.escape import Html, element, join, text
+from scripts.site.escape import Html, element, join
 from scripts.site.model import Table
 from scripts.site.source import code_block
 from scripts.site.view import Heading, Page, View, data_table, details
+
+from .parts import table_page
 
 Cell = Mapping[str, Any]
 Row = tuple[str, ...]
@@ -117,15 +119,8 @@ instance; the names do not.
 def page(view: View) -> Page:
     """The headlines, five small tables and all cases."""
     record = view.atlas.kl_table
-    body: list[Html | Heading] = [Heading(TITLE, 1), element("p", INTRODUCTION, class_="lead")]
-    if record is None:
-        words = element(
-            "p", "The table has not been computed yet: ", element("code", "rlhf kl-table --commit")
-        )
-        body.append(element("div", words, class_="callout callout--quiet"))
-    else:
-        body += _sections(view, record)
-    return Page(PATH, text(TITLE), INTRODUCTION, tuple(body), search_boost=1.5)
+    sections = None if record is None else _sections(view, record)
+    return table_page(PATH, TITLE, INTRODUCTION, "rlhf kl-table --commit", sections)
 
 
 def _sections(view: View, record: Mapping[str, Any]) -> Iterable[Html | Heading]:

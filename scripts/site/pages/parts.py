@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from scripts.site import prose
-from scripts.site.escape import Html, element, join
+from scripts.site.escape import Html, element, join, text
 from scripts.site.figures import SCHEMES, FigureError, figure_size
 from scripts.site.model import Benchmark, Contract, Method, Paper, Provenance, Results
 from scripts.site.source import code_block, loss_functions
-from scripts.site.view import View, chip, citation, data_table, details, listed, method_path, paper_path
+from scripts.site.view import (
+    Heading,
+    Page,
+    View,
+    chip,
+    citation,
+    data_table,
+    details,
+    listed,
+    method_path,
+    paper_path,
+)
 
 VERDICTS = {"holds": "good", "in part": "mixed", "fails here": "bad", "not tested": "quiet"}
 STATUSES = {
@@ -37,12 +50,25 @@ def badge(words: str, meanings: dict[str, str] = STATUSES) -> Html:
     return chip(words, meanings.get(words, "quiet"))
 
 
+def table_page(
+    path: str, title: str, introduction: str, command: str, sections: Iterable[Html | Heading] | None
+) -> Page:
+    """A page about a table on record; without the record, the command that makes it."""
+    body: list[Html | Heading] = [Heading(title, 1), element("p", introduction, class_="lead")]
+    if sections is None:
+        words = element("p", "The table has not been computed yet: ", element("code", command))
+        body.append(element("div", words, class_="callout callout--quiet"))
+    else:
+        body += sections
+    return Page(path, text(title), introduction, tuple(body), search_boost=1.5)
+
+
 def run_block(key: str) -> Html:
     """The command that runs a method."""
     return code_block(f"rlhf run {key}", "bash")
 
 
-def paper_card(view: View, paper: Paper, with_summary: bool = True) -> Html:
+def paper_card(view: View, paper: Paper) -> Html:
     """A paper in a list."""
     marks = [
         chip("seed", "seed") if paper.seed else None,
@@ -55,9 +81,7 @@ def paper_card(view: View, paper: Paper, with_summary: bool = True) -> Html:
         "li",
         element("a", view.inline(paper.title), href=view.to(paper_path(paper.key)), class_="paper-title"),
         element("div", by, marks, class_="paper-by"),
-        element("p", view.inline(first_sentence(paper.summary)), class_="paper-summary")
-        if with_summary
-        else None,
+        element("p", view.inline(first_sentence(paper.summary)), class_="paper-summary"),
         class_="paper-card",
     )
 

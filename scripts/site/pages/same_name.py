@@ -11,6 +11,8 @@ from scripts.site.model import Table
 from scripts.site.source import code_block
 from scripts.site.view import Heading, Page, View, data_table
 
+from .parts import table_page
+
 PATH = "same-name.md"
 TITLE = "Same name, different maths"
 INTRODUCTION = (
@@ -52,13 +54,8 @@ loss; by default the libraries have none, or one in the reward.
 def page(view: View) -> Page:
     """One table per name, with the reason why the meanings differ."""
     record = view.atlas.same_name
-    body: list[Html | Heading] = [Heading(TITLE, 1), element("p", INTRODUCTION, class_="lead")]
-    if record is None:
-        words = element("p", "Nothing has been computed yet: ", element("code", "rlhf same-name --commit"))
-        body.append(element("div", words, class_="callout callout--quiet"))
-    else:
-        body += _sections(view, record)
-    return Page(PATH, text(TITLE), INTRODUCTION, tuple(body), search_boost=1.5)
+    sections = None if record is None else _sections(view, record)
+    return table_page(PATH, TITLE, INTRODUCTION, "rlhf same-name --commit", sections)
 
 
 def _sections(view: View, record: Mapping[str, Any]) -> Iterable[Html | Heading]:
