@@ -197,18 +197,7 @@ def bench(
     if as_json:
         print_json(summary)
     else:
-        print(
-            f"{written} records written to {folder}, {len(failed)} failed, {left} left for lack of time; "
-            f"{summary['current']} were there already."
-        )
-        for key, entry in verdicts.items():
-            print(f"{key}: {entry['verdict']} ({entry['mean']:.3g} ± {entry['half_width']:.2g})")
-        for choice in found:
-            means = ", ".join(f"{value:g}: {mean:.3g}" for value, mean in choice.means)
-            print(
-                f"{choice.arm}, {choice.measure} by {choice.setting}: {means}; "
-                f"best {choice.best:g}, used {choice.used:g}"
-            )
+        show_bench(summary, verdicts, found)
     if failed:
         raise typer.Exit(1)
 
@@ -438,13 +427,7 @@ def kl_table(
     from reference_impls import truth_tables
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    table = truth_tables.kl_estimators()
-    if commit:
-        truth_tables.write(table, truth_tables.KL_ESTIMATORS)
-    if as_json:
-        print_json(table)
-    else:
-        show_kl_table(table)
+    tell_table(truth_tables.kl_estimators(), truth_tables.KL_ESTIMATORS, show_kl_table, commit, as_json)
 
 
 @app.command("gradient-table")
@@ -459,13 +442,7 @@ def gradient_table(
     from reference_impls import truth_tables
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    table = truth_tables.gradients()
-    if commit:
-        truth_tables.write(table, truth_tables.GRADIENTS)
-    if as_json:
-        print_json(table)
-    else:
-        show_gradient_table(table)
+    tell_table(truth_tables.gradients(), truth_tables.GRADIENTS, show_gradient_table, commit, as_json)
 
 
 @app.command("same-name")
@@ -479,13 +456,25 @@ def same_name(
     """Compare what papers and libraries call by one name: values and gradients on one batch."""
     from reference_impls import truth_tables
 
-    table = truth_tables.same_name()
+    tell_table(truth_tables.same_name(), truth_tables.SAME_NAME, show_same_name, commit, as_json)
+
+
+def tell_table(
+    table: dict[str, Any],
+    record: Path,
+    show: Callable[[Mapping[str, Any]], None],
+    commit: bool,
+    as_json: bool,
+) -> None:
+    """Print a truth table; with ``commit`` put it on record too."""
+    from reference_impls import truth_tables
+
     if commit:
-        truth_tables.write(table, truth_tables.SAME_NAME)
+        truth_tables.write(table, record)
     if as_json:
         print_json(table)
     else:
-        show_same_name(table)
+        show(table)
 
 
 def assignments(given: Sequence[str] | None, option: str) -> dict[str, object]:
@@ -551,6 +540,24 @@ def show_run(record: Record, path: Path) -> None:
     facts = [f"{cost['seconds']:.1f} s on {record['environment']['device']}"]
     facts += [f"{cost[name]:,} {name}" for name in ("labels", "samples", "tokens") if cost.get(name)]
     print(f"{', '.join(facts)}. Written to {path}.")
+
+
+def show_bench(
+    summary: Mapping[str, Any], verdicts: Mapping[str, Any], choices: Sequence[grids.Choice]
+) -> None:
+    """What was run and what was left, the verdicts on claims, and what grids chose."""
+    print(
+        f"{summary['written']} records written to {summary['folder']}, {len(summary['failed'])} failed, "
+        f"{summary['left']} left for lack of time; {summary['current']} were there already."
+    )
+    for key, entry in verdicts.items():
+        print(f"{key}: {entry['verdict']} ({entry['mean']:.3g} ± {entry['half_width']:.2g})")
+    for choice in choices:
+        means = ", ".join(f"{value:g}: {mean:.3g}" for value, mean in choice.means)
+        print(
+            f"{choice.arm}, {choice.measure} by {choice.setting}: {means}; "
+            f"best {choice.best:g}, used {choice.used:g}"
+        )
 
 
 def show_verdicts(verdicts: Sequence[Any]) -> None:
