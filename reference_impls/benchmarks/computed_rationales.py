@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
+from reference_impls.benchmarks.figures import layer, nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, half_width, mean_table, records_of
 
 BENCHMARK = {
@@ -299,26 +299,27 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "width": 280,
                 "height": 300,
                 "layer": [
-                    {
-                        "data": {"values": limits},
-                        "mark": {"type": "rule", "strokeDash": [4, 4], "color": "gray"},
-                        "encoding": {"x": accuracy, "tooltip": [{"field": "reader", "title": "best reader"}]},
-                    },
-                    {
-                        "data": {"values": records_of(pd.DataFrame(bars))},
-                        "mark": {"type": "rule"},
-                        "encoding": {
-                            "y": prompts,
-                            "x": {**accuracy, "field": "low"},
-                            "x2": {"field": "high"},
-                            "color": colour,
-                        },
-                    },
-                    {
-                        "data": {"values": records_of(pd.DataFrame(bars))},
-                        "mark": {"type": "point", "filled": True, "size": 60},
-                        "encoding": {"y": prompts, "x": accuracy, "color": colour},
-                    },
+                    layer(
+                        {"type": "rule", "strokeDash": [4, 4], "color": "gray"},
+                        limits,
+                        x=accuracy,
+                        tooltip=[{"field": "reader", "title": "best reader"}],
+                    ),
+                    layer(
+                        {"type": "rule"},
+                        bars,
+                        y=prompts,
+                        x={**accuracy, "field": "low"},
+                        x2={"field": "high"},
+                        color=colour,
+                    ),
+                    layer(
+                        {"type": "point", "filled": True, "size": 60},
+                        bars,
+                        y=prompts,
+                        x=accuracy,
+                        color=colour,
+                    ),
                 ],
             },
             {

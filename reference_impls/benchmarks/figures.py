@@ -29,25 +29,25 @@ def chart(
 
 
 def layered(
-    rows: Rows,
+    rows: Rows | None,
     *layers: Mapping[str, object],
     width: object = 560,
     height: object = 340,
     **encoding: object,
 ) -> dict[str, object]:
-    """A figure that draws the same rows in several layers; ``encoding`` holds the channels that they share."""
+    """A figure of several layers; ``rows`` and ``encoding`` are the data and the channels that they share."""
     return {**_frame(rows, width, height), "encoding": encoding, "layer": layers}
 
 
-def layer(mark: object, **encoding: object) -> dict[str, object]:
-    """One layer of a figure."""
-    return {"mark": mark, "encoding": encoding}
+def layer(mark: object, rows: Rows | None = None, **encoding: object) -> dict[str, object]:
+    """One layer of a figure, with rows of its own if it has any."""
+    return {**_data(rows), "mark": mark, "encoding": encoding}
 
 
-def _frame(rows: Rows, width: object, height: object) -> dict[str, object]:
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": width,
-        "height": height,
-        "data": {"values": records_of(pd.DataFrame(rows))},
-    }
+def _frame(rows: Rows | None, width: object, height: object) -> dict[str, object]:
+    schema = "https://vega.github.io/schema/vega-lite/v5.json"
+    return {"$schema": schema, "width": width, "height": height, **_data(rows)}
+
+
+def _data(rows: Rows | None) -> dict[str, object]:
+    return {} if rows is None else {"data": {"values": records_of(pd.DataFrame(rows))}}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "frontier",
@@ -58,27 +58,23 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     )
     points = points[["family", "setting", "uses", "reward", "kl", "efficiency"]].sort_values("kl")
     optimum = points["family"] == "exact optimum"
-    x = quantitative("kl", "KL to the reference (nats)")
-    y = quantitative("reward", "gold reward (sd above the reference)")
-    colour = nominal("family", None)
-    dash = nominal("uses", "learns from")
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 620,
-        "height": 400,
-        "layer": [
-            {
-                "data": {"values": records_of(points[optimum])},
-                "mark": {"type": "line", "interpolate": "monotone", "strokeWidth": 5, "opacity": 0.25},
-                "encoding": {"x": x, "y": y},
-            },
-            {
-                "data": {"values": records_of(points[~optimum])},
-                "mark": {"type": "line", "point": {"size": 45}},
-                "encoding": {"x": x, "y": y, "color": colour, "strokeDash": dash, "order": {"field": "kl"}},
-            },
-        ],
-    }
+    return layered(
+        None,
+        layer(
+            {"type": "line", "interpolate": "monotone", "strokeWidth": 5, "opacity": 0.25}, points[optimum]
+        ),
+        layer(
+            {"type": "line", "point": {"size": 45}},
+            points[~optimum],
+            color=nominal("family", None),
+            strokeDash=nominal("uses", "learns from"),
+            order={"field": "kl"},
+        ),
+        width=620,
+        height=400,
+        x=quantitative("kl", "KL to the reference (nats)"),
+        y=quantitative("reward", "gold reward (sd above the reference)"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 LIMIT = 0.2
@@ -182,27 +182,21 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for row in records_of(by_arm(runs, names))
         for i, name in enumerate(names, start=1)
     ]
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 560,
-        "height": 340,
-        "layer": [
-            {
-                "data": {"values": [{"budget": LIMIT}]},
-                "mark": {"type": "rule", "strokeDash": [4, 4]},
-                "encoding": {"y": {"field": "budget", "type": "quantitative"}},
-            },
-            {
-                "data": {"values": rows},
-                "mark": {"type": "line", "point": True},
-                "encoding": {
-                    "x": quantitative("part", "part of the run"),
-                    "y": quantitative("cost", "share of unsafe answers"),
-                    "color": nominal("arm", "method", sort=None),
-                },
-            },
-        ],
-    }
+    return layered(
+        None,
+        layer(
+            {"type": "rule", "strokeDash": [4, 4]},
+            [{"budget": LIMIT}],
+            y={"field": "budget", "type": "quantitative"},
+        ),
+        layer(
+            {"type": "line", "point": True},
+            rows,
+            x=quantitative("part", "part of the run"),
+            y=quantitative("cost", "share of unsafe answers"),
+            color=nominal("arm", "method", sort=None),
+        ),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
-from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
+from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "worst-off-group",
@@ -174,25 +174,20 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     points = pd.DataFrame(
         {"arm": means["arm"], "first": means["metrics.reward_0"], "second": means["metrics.reward_1"]}
     )
-    x = quantitative("first", "reward of the larger group (sd)")
-    y = quantitative("second", "reward of the smaller group (sd)")
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "width": 440,
-        "height": 380,
-        "layer": [
-            {
-                "data": {"values": [{"first": -0.5, "second": -0.5}, {"first": 2.0, "second": 2.0}]},
-                "mark": {"type": "line", "strokeDash": [4, 4], "color": "grey"},
-                "encoding": {"x": x, "y": y},
-            },
-            {
-                "data": {"values": records_of(points)},
-                "mark": {"type": "point", "filled": True, "size": 90},
-                "encoding": {"x": x, "y": y, "color": nominal("arm", "method", sort=None)},
-            },
-        ],
-    }
+    return layered(
+        None,
+        layer(
+            {"type": "line", "strokeDash": [4, 4], "color": "grey"},
+            [{"first": -0.5, "second": -0.5}, {"first": 2.0, "second": 2.0}],
+        ),
+        layer(
+            {"type": "point", "filled": True, "size": 90}, points, color=nominal("arm", "method", sort=None)
+        ),
+        width=440,
+        height=380,
+        x=quantitative("first", "reward of the larger group (sd)"),
+        y=quantitative("second", "reward of the smaller group (sd)"),
+    )
 
 
 def conclusion(runs: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import nominal, quantitative
+from reference_impls.benchmarks.figures import layer, nominal, quantitative
 from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -349,21 +349,20 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 "width": 300,
                 "height": 320,
                 "layer": [
-                    {
-                        "data": {"values": records_of(curves.dropna(subset=["accuracy"]))},
-                        "mark": {"type": "line", "point": True},
-                        "encoding": {"x": round_axis, "y": accuracy, "color": colour},
-                    },
-                    {
-                        "data": {"values": bounds},
-                        "mark": {"type": "rule", "strokeDash": [4, 4], "color": "gray"},
-                        "encoding": {"y": accuracy},
-                    },
-                    {
-                        "data": {"values": bounds},
-                        "mark": {"type": "text", "align": "right", "dy": -6, "x": 295, "color": "gray"},
-                        "encoding": {"y": accuracy, "text": {"field": "bound"}},
-                    },
+                    layer(
+                        {"type": "line", "point": True},
+                        curves.dropna(subset=["accuracy"]),
+                        x=round_axis,
+                        y=accuracy,
+                        color=colour,
+                    ),
+                    layer({"type": "rule", "strokeDash": [4, 4], "color": "gray"}, bounds, y=accuracy),
+                    layer(
+                        {"type": "text", "align": "right", "dy": -6, "x": 295, "color": "gray"},
+                        bounds,
+                        y=accuracy,
+                        text={"field": "bound"},
+                    ),
                 ],
             },
             {
