@@ -52,6 +52,10 @@ def gather(root: Path, repository: str = "") -> Atlas:
     contracts = _contracts(implementations, root, problems)
     facts = _attempt(lambda: registry.methods(implementations), problems) or {}
     declared = _attempt(lambda: registry.benchmarks(implementations), problems) or {}
+
+    def table(record: Path) -> truth_tables.TruthTable | None:
+        return _attempt(lambda: truth_tables.read(implementations / "records" / record.name), problems)
+
     return Atlas(
         branches=catalogue.branches,
         categories=catalogue.categories,
@@ -59,15 +63,9 @@ def gather(root: Path, repository: str = "") -> Atlas:
         methods={key: _method(fact, root, contracts, runs) for key, fact in facts.items()},
         benchmarks={key: _benchmark(b, root, runs, problems) for key, b in declared.items()},
         contracts=contracts,
-        kl_table=_attempt(
-            lambda: truth_tables.read(implementations / "records" / truth_tables.KL_ESTIMATORS.name), problems
-        ),
-        gradient_table=_attempt(
-            lambda: truth_tables.read(implementations / "records" / truth_tables.GRADIENTS.name), problems
-        ),
-        same_name=_attempt(
-            lambda: truth_tables.read(implementations / "records" / truth_tables.SAME_NAME.name), problems
-        ),
+        kl_table=table(truth_tables.KL_ESTIMATORS),
+        gradient_table=table(truth_tables.GRADIENTS),
+        same_name=table(truth_tables.SAME_NAME),
         reductions=tuple(
             _attempt(lambda: reductions.read(implementations / "records" / reductions.RECORD.name), problems)
             or ()
