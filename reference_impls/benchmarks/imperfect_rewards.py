@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "imperfect-rewards",
@@ -325,14 +325,16 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: true performance of the tuned policy against the weight of the KL penalty."""
     rows = [
-        {"arm": run["arm"], "beta": beta, "gold": run["metrics." + f"gold_beta_{beta:g}".replace(".", "_")]}
+        {
+            **run[["arm", "seed"]],
+            "beta": beta,
+            "gold": run["metrics." + f"gold_beta_{beta:g}".replace(".", "_")],
+        }
         for _, run in runs.iterrows()
         for beta in BETAS
     ]
-    groups = pd.DataFrame(rows).groupby(["arm", "beta"], sort=False)["gold"]
-    points = pd.DataFrame({"gold": groups.mean(), "ci": groups.apply(half_width)}).reset_index()
     return chart(
-        points,
+        by_arm(pd.DataFrame(rows), ["gold"], ["arm", "beta"]),
         {"type": "line", "point": True},
         width=620,
         height=380,

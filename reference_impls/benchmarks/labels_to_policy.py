@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "labels-to-policy",
@@ -46,6 +46,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: proxy and gold reward along training of PPO against the reward model."""
     rows = [
         {
+            "seed": run["seed"],
             "reward": name,
             "beta": run["config.beta"],
             "step": point["step"],
@@ -55,12 +56,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for point in run["curve"]
         for name, field in (("gold", "gold_reward"), ("proxy (the reward model)", "proxy_reward"))
     ]
-    groups = pd.DataFrame(rows).groupby(["beta", "reward", "step"], sort=False)
-    points = pd.DataFrame(
-        {"value": groups["value"].mean(), "ci": groups["value"].apply(half_width)}
-    ).reset_index()
     return chart(
-        points,
+        by_arm(pd.DataFrame(rows), ["value"], ["beta", "reward", "step"]),
         {"type": "line", "point": True},
         width=620,
         height=360,

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "ppo-tricks",
@@ -526,17 +526,14 @@ FIGURE_ARMS = (
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gold and proxy reward along training for the main arms."""
     rows = [
-        {"arm": run["arm"], "reward": name, "step": point["step"], "value": point[field]}
+        {**run[["arm", "seed"]], "reward": name, "step": point["step"], "value": point[field]}
         for _, run in runs[runs["arm"].isin(FIGURE_ARMS)].iterrows()
         for point in run["curve"]
         for name, field in (("gold", "gold_reward"), ("proxy", "proxy_reward"))
     ]
-    groups = pd.DataFrame(rows).groupby(["arm", "reward", "step"], sort=False)
-    points = pd.DataFrame(
-        {"value": groups["value"].mean(), "ci": groups["value"].apply(half_width)}
-    ).reset_index()
+    points = by_arm(pd.DataFrame(rows), ["value"], ["arm", "reward", "step"])
     return chart(
-        points,
+        points.rename(columns={"value_ci": "ci"}),
         {"type": "line", "point": True},
         width=620,
         height=360,

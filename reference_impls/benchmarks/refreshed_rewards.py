@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
+from reference_impls.benchmarks.summary import by_arm, mean_table
 
 BENCHMARK = {
     "key": "refreshed-rewards",
@@ -184,7 +184,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: gold and promised reward against the divergence, one line per arm."""
     rows = [
         {
-            "arm": run["arm"],
+            **run[["arm", "seed"]],
             "beta": beta,
             "reward": reward,
             "kl": run["metrics.kl_beta_" + f"{beta:g}".replace(".", "_")],
@@ -194,12 +194,8 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for beta in BETAS
         for reward, column in (("gold", "gold"), ("promised by the reward model", "proxy"))
     ]
-    groups = pd.DataFrame(rows).groupby(["arm", "beta", "reward"], sort=False)
-    points = pd.DataFrame(
-        {"kl": groups["kl"].mean(), "value": groups["value"].mean(), "ci": groups["value"].apply(half_width)}
-    ).reset_index()
     return chart(
-        points,
+        by_arm(pd.DataFrame(rows), ["kl", "value"], ["arm", "beta", "reward"]),
         {"type": "line", "point": {"size": 20}},
         width=620,
         height=380,

@@ -68,17 +68,15 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 def figure(runs: pd.DataFrame) -> dict[str, object]:
     """Vega-Lite: both readings against the discount."""
     rows = [
-        {"discount": run["config.discount"], "reading": reading, "value": run[f"metrics.{column}"]}
+        {"seed": run["seed"], "discount": run["config.discount"], "reading": reading, "value": run[column]}
         for _, run in runs.iterrows()
         for reading, column in (
-            ("return of the token process", "token_return"),
-            ("expected reward of whole answers", "bandit_reward"),
+            ("return of the token process", "metrics.token_return"),
+            ("expected reward of whole answers", "metrics.bandit_reward"),
         )
     ]
-    groups = pd.DataFrame(rows).groupby(["discount", "reading"], sort=False)["value"]
-    points = pd.DataFrame({"value": groups.mean()}).reset_index()
     return chart(
-        points,
+        by_arm(pd.DataFrame(rows), ["value"], ["discount", "reading"]),
         {"type": "line", "point": True},
         width=620,
         height=320,
