@@ -8,17 +8,19 @@ $\Delta = \rho(y_w) - \rho(y_l)$ and $\ell(z) = -\log\sigma(z)$, DPO's loss of a
   $(1-\epsilon)\,\ell(\beta\Delta) + \epsilon\,\ell(-\beta\Delta)$;
 - ``robust-dpo``, chowdhury2024provably:
   $\frac{(1-\epsilon)\,\ell(\beta\Delta) - \epsilon\,\ell(-\beta\Delta)}{1-2\epsilon}$;
-- ``dpo-hinge``, liu2024statistical ("hinge-norm"): $\max(0, 1 - \beta\Delta)$;
+- ``dpo-hinge``, liu2024statistical, equation 10 ("hinge-norm", $\beta$ being its $\gamma$):
+  $\max(0, 1 - \beta\Delta)$;
 - ``f-dpo-js``, wang2024beyond: $\ell(\beta f'(e^{\rho(y_w)}) - \beta f'(e^{\rho(y_l)}))$ with
   $f'(u) = \log\frac{2u}{1+u}$.
 
-Provenance: ``cdpo`` per the official code (its author's, eric-mitchell/direct-preference-optimization at f8b8c0f,
-``label_smoothing``); the other four are reconstructions, ``ipo`` after the same file, which names equation 17.
-All five agree with TRL's code, IPO up to a division by length. Robust DPO follows from what it promises: no
+Provenance: ``cdpo`` and ``f-dpo-js`` per the official code (eric-mitchell/direct-preference-optimization at
+f8b8c0f, ``label_smoothing``, which is the note's author's; alecwangcq/f-divergence-dpo at 07d9369,
+``js_dpo_loss``); ``ipo`` and ``dpo-hinge`` per the papers' text; ``robust-dpo`` is a reconstruction. All
+five agree with TRL's code, IPO up to a division by length. Robust DPO follows from what it promises: no
 other combination of a pair's two losses has as its mean over labels flipped at rate $\epsilon$ the loss on
-clean labels. The hinge is SLiC's with the log-ratio to a reference in place of the log-probability, and without
-a supervised term; so it is not SLiC-HF, whatever libraries call it. The penalty of ``f-dpo-js`` is the
-f-divergence with $f(u) = u\log u - (u+1)\log\frac{u+1}{2}$, twice the usual Jensen-Shannon divergence.
+clean labels. The hinge is SLiC's with the log-ratio to a reference in place of the log-probability, and
+without a supervised term; so it is not SLiC-HF, whatever libraries call it. The penalty of ``f-dpo-js`` is
+the f-divergence with $f(u) = u\log u - (u+1)\log\frac{u+1}{2}$, twice the usual Jensen-Shannon divergence.
 
 IPO's log-ratios are sums, as in the derivation. TRL and HALOs divide each by its answer's length, which
 is another loss as soon as lengths differ; for answers of one length $n$ theirs with $\tau$ is
@@ -62,7 +64,7 @@ METHODS = {
         "name": "Identity Preference Optimization (IPO)",
         "paper": "azar2024general",
         "category": "generalised-preference-losses",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": ["reference"],
         "target": "E_pi[P(y beats a reference answer)] - tau KL(pi || ref)",
@@ -168,7 +170,7 @@ METHODS = {
         "name": "Hinge loss on log-ratios",
         "paper": "liu2024statistical",
         "category": "generalised-preference-losses",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": ["reference"],
         "target": "the order of answers, with a margin of 1 / beta in log-ratio",
@@ -199,7 +201,7 @@ METHODS = {
         "name": "f-DPO with the Jensen-Shannon divergence",
         "paper": "wang2024beyond",
         "category": "generalised-preference-losses",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["pairs"],
         "needs": ["reference"],
         "target": "E_pi[r] - beta D_f(pi || ref), D_f twice the Jensen-Shannon divergence",
