@@ -1,7 +1,8 @@
 r"""Best-of-n sampling, through its exact distribution.
 
-Papers: nakano2021webgpt and stiennon2020learning (as a baseline). Provenance: reconstruction;
-the exact distribution is a derivation of ours.
+Papers: nakano2021webgpt and stiennon2020learning (as a baseline). Provenance: per the paper's text for what
+is kept (section 3.2 of the former); the exact distribution is derived here, and is theorem 1 of
+sessa2025bond, which breaks ties by any strict order, where they are shared here.
 
 Draw $n$ answers from the reference and keep the one with the highest reward. With $F(r)$ the reference's
 probability of a reward at most $r$, and $F(r^-)$ strictly below, the kept answer's law is
@@ -31,7 +32,7 @@ METHODS = {
         "name": "Best-of-n",
         "paper": "nakano2021webgpt",
         "category": "best-of-n",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": None,

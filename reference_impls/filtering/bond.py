@@ -1,8 +1,10 @@
 r"""BOND: a policy whose single samples follow the best-of-n law of another.
 
-Paper: sessa2025bond. Provenance: reconstruction, after the abstract and reports on the paper; no official code is
-public. What those leave open is ours: the estimate of a quantile counts the answer itself, and the policy gradient
-takes the other samples of the prompt for a baseline.
+Paper: sessa2025bond. Provenance: per the paper's text (sections 3 and 4, algorithm 1); no official code is
+public. Two details are ours: the estimate of a quantile counts the answer itself, so that its logarithm is
+finite (equation 10 does not), and the policy gradient takes the other samples of the same prompt for a
+baseline (theirs: of the batch). The sentence after equation 15 gives the estimated quantile as the reward;
+its logarithm is meant, as in equation 8.
 
 With $F(y)$ the anchor's probability of a reward of at most $r(y)$, the law of the best of $n$ of its answers is, up to
 ties,
@@ -28,7 +30,7 @@ Where no answer carries much mass both directions have one minimiser, the best-o
 one does, the first ends at that law and the second at $\pi_{anchor} F^{n-1}$, normalised, which is another.
 
 What we leave out: the exponential moving average as anchor and the two-sample reward of the paper's J-BOND, and its
-additional regularisation.
+additional regularisation (section 5).
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ METHODS = {
         "name": "Best-of-n distillation (BOND)",
         "paper": "sessa2025bond",
         "category": "best-of-n",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "the law of the best of n reference answers, by the Jeffreys divergence",
@@ -77,7 +79,7 @@ METHODS = {
         "name": "BOND with a moving anchor",
         "paper": "sessa2025bond",
         "category": "best-of-n",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "the law of the best of n**rounds reference answers, by the Jeffreys divergence",

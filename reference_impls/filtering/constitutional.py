@@ -1,7 +1,9 @@
 r"""Constitutional AI: revise one's answers by written principles, imitate the revisions, then learn from a judge.
 
-Paper: bai2022constitutional. Provenance: reconstruction from the paper's text (no code by the authors is known). The
-critic and the judge are programs that read a principle such as "no symbol 1" (``beds/principles.py``).
+Paper: bai2022constitutional. Provenance: per the paper's text (sections 3.1 and 4.1; no code by the authors
+is known) for the steps, the random principle of each revision and of each label, the labels' soft targets
+and the mix with people's; the critic and the judge, programs that read a principle such as "no symbol 1",
+are ours (``beds/principles.py``).
 
 *SL-CAI.* Answer, then revise $k$ times. Each revision draws a principle $P$ at random; the critique names one token
 that breaks it, any of them alike, and the revision writes another in its place, as the reference would have gone on
@@ -49,7 +51,7 @@ METHODS = {
         "name": "Constitutional AI, supervised stage (SL-CAI)",
         "paper": "bai2022constitutional",
         "category": "constitutional-ai",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["principles", "language"],
         "needs": ["reference"],
         "target": "the likelihood of answers revised by the principles",
@@ -74,7 +76,7 @@ METHODS = {
         "name": "Constitutional AI, both stages (RL-CAI)",
         "paper": "bai2022constitutional",
         "category": "constitutional-ai",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["principles", "pairs"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta, from the policy it starts from, of a reward model for help and principles",

@@ -19,10 +19,11 @@ s_i = \beta \log \frac{\pi_\theta(y_i|x)}{\pi_{ref}(y_i|x)}.$$
 The hinge is content with any order, however small the margins, and the first two have no reference: where they end
 depends on the supervised term, on the candidates and on where training starts.
 
-Provenance: RRHF per the official code (GanjinZero/RRHF at 972e12e), except that the supervised term is the sum over the
-answer's tokens as in the paper, where the code takes the mean over the padded row, prompt included. PRO per the
-official code (AlibabaResearch/DAMO-ConvAI at 64f4da7, ``process_manager.py``), which always has temperatures; without
-reward values we take $T = 1$, as in the paper's first form. DPO's are reconstructions.
+Provenance: RRHF per the official code (GanjinZero/RRHF at 972e12e), except that the supervised term is the
+sum over the answer's tokens as in the paper, where the code takes the mean over the padded row, prompt
+included. PRO per the official code (AlibabaResearch/DAMO-ConvAI at 64f4da7, ``process_manager.py``), which
+always has temperatures; without reward values we take $T = 1$, as in the paper's first form. DPO on
+rankings per the paper's text (appendix A.3); on all pairs it is a reconstruction.
 
 What we leave out: candidates from other models and from people, reward models that score the candidates, and PRO's
 repeated sampling.
@@ -103,7 +104,7 @@ METHODS = {
         "name": "DPO on rankings (Plackett-Luce)",
         "paper": "rafailov2023direct",
         "category": "ranking-losses",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["ranking"],
         "needs": ["reference"],
         "target": "J_beta of the annotators' reward, through Plackett-Luce maximum likelihood",
