@@ -19,10 +19,12 @@ $\log w_{i,t}$ to $-\epsilon_- \dots \epsilon_+$, and $\ell_{i,t}$ is the smalle
 sign. $L$ is the longest answer that is allowed, a constant, and *not* the width to which a batch is padded. DAPO
 also passes over groups whose answers all score the same and samples others in their place (``resample``).
 
-Provenance: ``dr-grpo`` per the official code (sail-sg/understand-r1-zero at dfca49d, ``train_zero_math.py``);
-``gmpo`` per the official code (callsys/GMPO at 205b2bf, ``train_zero_math_gmpo.py``); ``dapo``, ``gspo`` and
-``cispo`` are reconstructions, which agree with volcengine/verl at b178a3c and with TRL. verl's mean over tokens is
-over the batch, as here; the formulas of DAPO and CISPO have it within a group.
+Provenance: ``dr-grpo``, ``gmpo`` and ``dapo`` per the official code (sail-sg/understand-r1-zero at dfca49d,
+``train_zero_math.py``; callsys/GMPO at 205b2bf, ``train_zero_math_gmpo.py``; volcengine/verl at 3a27a98,
+where one of DAPO's authors put it: ``recipe/dapo``, ``compute_policy_loss`` and ``agg_loss``); the others
+per the papers' text (GRPO, without the KL in the loss: equation 3; GSPO: 5 to 7; CISPO: 4 and 5, without a
+lower bound, as there), and all agree with verl at b178a3c and with TRL. verl's mean over tokens is over the
+batch, as here; the formulas of DAPO and CISPO have it within a group.
 
 **What they descend.** The papers set $\beta = 0$. Here the KL to the reference goes into the reward, as
 $r_i - \beta\log\frac{\pi_{old}(o_i)}{\pi_{ref}(o_i)}$, so that $J_\beta$ has an optimum to be measured by; then all
@@ -68,7 +70,7 @@ METHODS = {
         "name": "GRPO, each batch used several times",
         "paper": "shao2024deepseekmath",
         "category": "group-relative-policy-gradients",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "the optimum of J_beta is a fixed point; what it descends is no function",
@@ -135,7 +137,7 @@ METHODS = {
         "name": "DAPO",
         "paper": "yu2025dapo",
         "category": "verifiable-rewards",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["binary"],
         "needs": ["reference", "verifier", "online-samples"],
         "target": "the highest pass rate, without a KL term; what it descends is no function",
@@ -175,7 +177,7 @@ METHODS = {
         "name": "Group Sequence Policy Optimization",
         "paper": "zheng2025group",
         "category": "group-relative-policy-gradients",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "the optimum of J_beta is a fixed point; what it descends is no function",
@@ -212,7 +214,7 @@ METHODS = {
         "name": "CISPO",
         "paper": "minimax2025minimax",
         "category": "group-relative-policy-gradients",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "the optimum of J_beta is a fixed point; what it descends is no function",

@@ -1,7 +1,8 @@
 r"""Group Relative Policy Optimization (GRPO): as published, and with the KL in the reward.
 
-Paper: shao2024deepseekmath, section 4.1, equations 3 and 4, outcome supervision (section 4.1.2). Provenance:
-reconstruction, after the formula as libraries quote it; agrees with TRL's loss.
+Paper: shao2024deepseekmath, section 4.1, equations 3 and 4, outcome supervision (section 4.1.2).
+Provenance: ``grpo`` per the paper's text, and it agrees with TRL's loss; ``grpo-kl-in-reward`` is ours, a
+reconstruction.
 
 The group's other answers take the place of PPO's critic. With answers $o_1 \dots o_n$ to a prompt,
 $w_{i,t} = \pi_\theta(o_{i,t}|\cdot) / \pi_{old}(o_{i,t}|\cdot)$ and
@@ -62,7 +63,7 @@ METHODS = {
         "name": "Group Relative Policy Optimization",
         "paper": "shao2024deepseekmath",
         "category": "group-relative-policy-gradients",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "the fixed point of its own update, which has no closed form",

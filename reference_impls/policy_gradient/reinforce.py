@@ -1,7 +1,8 @@
 r"""REINFORCE and its baselines: none, the group's mean, and leave-one-out (RLOO).
 
 Papers: williams1992simple for the estimator, ahmadian2024back for leave-one-out in RLHF. Provenance:
-reconstruction; leave-one-out agrees with TRL's ``RLOOTrainer``.
+reconstruction; leave-one-out agrees with the paper's estimator as others quote it, and with TRL's
+``RLOOTrainer``.
 
 Each answer is one action. With $n$ answers $y_1 \dots y_n$ to a prompt and the regularised reward
 $R_i = r(x, y_i) - \beta \log\frac{\pi_\theta(y_i|x)}{\pi_{ref}(y_i|x)}$ (no gradient through $R$), descend

@@ -1,6 +1,7 @@
 r"""Rewarded soups: one policy for each goal, then any weighting of the goals by averaging their weights.
 
-Paper: rame2023rewarded. Provenance: reconstruction; the average is the paper's, the policies are tuned by RLOO.
+Paper: rame2023rewarded. Provenance: per the official code for the average (alexrame/rewardedsoups at
+1f4aef4, ``get_wa_model`` in ``captioning/scripts/test.py``); the policies are tuned by RLOO here.
 
 From one reference a policy $\theta_k$ is tuned for each reward $r_k$ alone, $\mathbb{E}[r_k] - \beta\,\mathrm{KL}$.
 For weights $w$ that are only named afterwards the policy has the weights
@@ -43,7 +44,7 @@ METHODS = {
         "name": "Rewarded soups",
         "paper": "rame2023rewarded",
         "category": "multi-objective-alignment",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["scalar", "binary"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta of w times help plus (1 - w) times safety, for a w that is named after training",

@@ -1,9 +1,11 @@
 r"""Safe RLHF: as much help as a budget of harm allows; and the fixed penalty that it replaces.
 
-Paper: dai2024safe; the fixed penalty is what it calls reward shaping. Provenance: reconstruction. The update of the
-multiplier and the division by $1 + \lambda$ follow the official code (PKU-Alignment/safe-rlhf, its ``ppo_lag`` trainer
-read in a public copy, tcexeexe/SHTEC_RM_model at 5bb76e4), the cost model's loss an account of the paper; the policy
-gradient is RLOO in place of PPO with two critics.
+Paper: dai2024safe; the fixed penalty is what it calls reward shaping. Provenance: per the official code
+(PKU-Alignment/safe-rlhf, read in public copies: ``ppo_lag`` and ``ppo_reward_shaping`` in
+tcexeexe/SHTEC_RM_model at 5bb76e4, the cost model's sequence-wise loss in dbtmddn41/safe-completion at
+2b5559c) for the update of the multiplier, the division by $1 + \lambda$ and the loss of costs; but for the
+place of the KL, which there is ``kl="both"`` (below), and for the fixed penalty's division by its constant
+$1 + \lambda$, which the code does not have. The policy gradient is RLOO in place of PPO with two critics.
 
 Wanted is $\max_\pi \mathbb{E}_\pi[r] - \beta\,\mathrm{KL}(\pi\|\pi_{ref})$ subject to $\mathbb{E}_\pi[c] \le d$, the
 expectations being over prompts as well. Its Lagrangian is solved by both sides at once: the policy climbs
@@ -53,7 +55,7 @@ METHODS = {
         "name": "Safe RLHF",
         "paper": "dai2024safe",
         "category": "constrained-rlhf",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["scalar", "binary"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta of help subject to a limit on the mean cost",
@@ -79,7 +81,7 @@ METHODS = {
         "name": "Fixed penalty on harm (reward shaping)",
         "paper": "dai2024safe",
         "category": "constrained-rlhf",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["scalar", "binary"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta of help minus a fixed multiple of the cost",

@@ -1,8 +1,9 @@
 r"""Two remedies against the alignment tax: mixing in pre-training data, and averaging weights.
 
-Papers: ouyang2022training (PPO-ptx) for the mix, lin2023mitigating for the average. Provenance: per the official code
-for the average (avalonstrel/Mitigating-the-Alignment-Tax-of-RLHF at 40165e6, ``weight_interpolation.py``: one ratio for
-all weights, or one per group of layers); a reconstruction for the mix, whose code was never released.
+Papers: ouyang2022training (PPO-ptx) for the mix, lin2023mitigating for the average. Provenance: per the
+official code for the average (avalonstrel/Mitigating-the-Alignment-Tax-of-RLHF at 40165e6,
+``weight_interpolation.py``: one ratio for all weights, or one per group of layers); per the paper's text
+for the mix (equation 2), whose code was never released.
 
 Both start from the same training, RLOO (``reinforce.py``) in the place of PPO, with the reward
 $r - \beta \log \frac{\pi_\theta}{\pi_{ref}}$. The *mix* adds, in every update and with weight $\gamma$, the likelihood
@@ -47,7 +48,7 @@ METHODS = {
         "name": "Pre-training mix (the ptx of PPO-ptx)",
         "paper": "ouyang2022training",
         "category": "alignment-tax",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta of the reward plus gamma times the likelihood of pre-training data",
