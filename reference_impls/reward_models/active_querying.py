@@ -1,10 +1,12 @@
 r"""Active querying: which comparison to ask for next.
 
-Papers: houlsby2011bayesian (information gain as a difference of entropies), sadigh2017active (removed volume),
-christiano2017deep, section 2.2.4 (disagreement of an ensemble), shen2025active (D-optimal design). Provenance:
-reconstruction; the criteria were compared with code: information gain and removed volume with Stanford-ILIAD/APReL at
-13a1e7f (``acquisition_functions.py``; its removed volume is the sum of the squared chances, which is to be minimised),
-the design with YunyiShen/ARM-FI at 4c2c36d (``dopt_rule``).
+Papers: houlsby2011bayesian (information gain as a difference of entropies), sadigh2017active (removed
+volume), christiano2017deep, section 2.2.4 (disagreement of an ensemble), shen2025active (D-optimal design).
+Provenance: disagreement per the paper's text, the posterior in place of the ensemble; the rest are
+reconstructions, which were compared with code: information gain and removed volume with
+Stanford-ILIAD/APReL at 13a1e7f (``acquisition_functions.py``; its removed volume is the sum of the squared
+chances, which is to be minimised), the design with the authors' YunyiShen/ARM-FI at 4c2c36d
+(``dopt_rule``).
 
 The reward is linear, $r(x, y) = \theta^\top \phi(x, y)$, with a Gaussian prior; $d = \phi(x, y_1) - \phi(x, y_2)$, and
 the first answer wins with probability $p_\theta = \sigma(\theta^\top d)$. After each round of labels the posterior is
@@ -102,7 +104,7 @@ METHODS = {
         "name": "Active querying by disagreement",
         "paper": "christiano2017deep",
         "category": "active-querying",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": [],
         "target": "the likelihood of Bradley-Terry labels with a Gaussian prior, read as ref * exp(r / beta)",

@@ -1,9 +1,10 @@
 r"""Attribute heads, a gate that weighs them, and one scalar head: reward models of more than one goal.
 
-Papers: wang2024helpsteer2 (regression on ratings of attributes), wang2024interpretable (ArmoRM: heads by linear
-regression on frozen features, then a gate fitted to pairs). Provenance: per the official code for the gate
-(RLHFlow/RLHF-Reward-Modeling at fc39179, ``armo-rm/stage-2_train.py``: softmax weights of a network that sees the
-prompt alone, times a learnt scale, in a logistic loss), reconstruction for the rest.
+Papers: wang2024helpsteer2 (regression on ratings of attributes), wang2024interpretable (ArmoRM: heads by
+linear regression on frozen features, then a gate fitted to pairs). Provenance: per the official code for
+the gate (RLHFlow/RLHF-Reward-Modeling at fc39179, ``armo-rm/stage-2_train.py``: softmax weights of a
+network that sees the prompt alone, times a learnt scale, in a logistic loss) and for the heads' loss
+(NVIDIA/NeMo-Aligner at af2b3bd, ``reg_loss_func`` in ``megatron_gpt_regression_reward_model.py``).
 
 Each head predicts the marks $s_k$ that an answer got on one attribute; the gate turns the prompt into weights, and is
 fitted to comparisons with the heads frozen:
@@ -55,7 +56,7 @@ METHODS = {
         "name": "Attribute heads by regression",
         "paper": "wang2024helpsteer2",
         "category": "multi-objective-reward-models",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["scalar"],
         "needs": [],
         "target": "the mean marks, added up with fixed weights and read as the policy ref * exp(r / beta)",

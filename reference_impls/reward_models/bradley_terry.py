@@ -1,7 +1,9 @@
 r"""Bradley-Terry reward model.
 
-Papers: christiano2017deep, section 2.2.3, for the model; stiennon2020learning for the form used with language
-models. Provenance: reconstruction; agrees with TRL's ``RewardTrainer``.
+Papers: christiano2017deep, section 2.2.3, for the model; stiennon2020learning for the form used with
+language models. Provenance: per the paper's text (equation 1 and the loss below it, a segment being a whole
+answer); agrees with the code of one of the authors (nottombrown/rl-teacher at b2c2201, ``teach.py``) and
+with TRL's ``RewardTrainer``.
 
 An annotator prefers $y_w$ to $y_l$ with probability $\sigma(r(x,y_w) - r(x,y_l))$. The reward model is the
 maximum-likelihood fit:
@@ -33,7 +35,7 @@ METHODS = {
         "name": "Bradley-Terry reward model",
         "paper": "christiano2017deep",
         "category": "scalar-reward-models",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": [],
         "target": "the likelihood of Bradley-Terry labels, read as the policy ref * exp(r / beta)",

@@ -1,8 +1,11 @@
 r"""Several reward models as one: their mean, the worst, the mean minus the variance, the mean of their weights.
 
-Papers: coste2024reward for mean, worst case and variance penalty (there "uncertainty-weighted optimisation");
-rame2024warm for averaged weights (WARM). Provenance: reconstruction; the rules are those of the papers' abstracts and
-of reports on them, the set-up is ours.
+Papers: coste2024reward for mean, worst case and variance penalty (there "uncertainty-weighted
+optimisation"); rame2024warm for averaged weights (WARM). Provenance: the first three per the official code
+(tlc4418/llm_optimization at 416b03c, ``ensemble_rm.py``, whose variance is divided by $n$ as here;
+``ppo_reward_functions.py`` beside it divides by $n - 1$), which normalises each member's scores once for
+all prompts where they are centred prompt by prompt here; WARM per the paper's text (section 3.1). The
+set-up is ours.
 
 $n$ Bradley-Terry models are fitted to the same pairs. They share the trunk that they start from and differ in the
 random head and in the order of the batches. With $r_i$ the score of member $i$ and $c_i$ its mean under the reference,
@@ -19,8 +22,9 @@ policy is trained.
 What over-optimisation does is measured without an optimiser: gold reward along the exact path $\pi_{ref}\, e^{r/w}$
 at equal KL, and of the best of $n$ by the combined score, with every sequence enumerated.
 
-What we leave out: members with trunks of their own (different pre-training, which the literature finds to matter), and
-WARM's diversity of hyper-parameters.
+What we leave out: members with trunks of their own (different pre-training, which the literature finds to
+matter), and WARM's diversity of hyper-parameters and the common head, fitted by linear probing, that its
+members start from (ours are small and random, which the paper advises against).
 """
 
 from __future__ import annotations
@@ -44,7 +48,7 @@ METHODS = {
         "name": "Mean of reward models",
         "paper": "coste2024reward",
         "category": "reward-model-ensembles",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["pairs"],
         "needs": [],
         "target": "the likelihood of Bradley-Terry labels, read as the policy ref * exp(r / beta)",
@@ -69,7 +73,7 @@ METHODS = {
         "name": "Worst case of reward models",
         "paper": "coste2024reward",
         "category": "reward-model-ensembles",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["pairs"],
         "needs": [],
         "target": "a pessimistic reading of Bradley-Terry labels",
@@ -94,7 +98,7 @@ METHODS = {
         "name": "Mean of reward models minus their variance",
         "paper": "coste2024reward",
         "category": "reward-model-ensembles",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["pairs"],
         "needs": [],
         "target": "a pessimistic reading of Bradley-Terry labels",
@@ -119,7 +123,7 @@ METHODS = {
         "name": "Weight-averaged reward models (WARM)",
         "paper": "rame2024warm",
         "category": "reward-model-ensembles",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": [],
         "target": "the likelihood of Bradley-Terry labels, read as the policy ref * exp(r / beta)",

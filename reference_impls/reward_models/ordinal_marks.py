@@ -1,8 +1,10 @@
 r"""Reward models from marks on a scale: ordered logit, ordered logit with a scale per rater, and regression.
 
-Papers: mccullagh1980regression for the ordered logit (its proportional-odds model, with location and dispersion
-in the second method), wang2025helpsteer2 for regression on the points, as its abstract names that paradigm.
-Provenance: reconstruction.
+Papers: mccullagh1980regression for the ordered logit (its proportional-odds model, with location and
+dispersion in the second method), wang2025helpsteer2 for regression on the points, as its abstract names
+that paradigm. Provenance: regression per the official code (NVIDIA/NeMo-Aligner at af2b3bd,
+``reg_loss_func``: the squared error of the points; the level that belongs to no answer is ours), the other
+two are reconstructions.
 
 A mark $s \in \{0, \dots, K\}$ is what falls between two cut points $\theta_1 < \dots < \theta_K$ of a feeling
 $r(x, y) + \epsilon$ with logistic noise of scale $\tau$:
@@ -90,7 +92,7 @@ METHODS = {
         "name": "Regression on marks",
         "paper": "wang2025helpsteer2",
         "category": "rating-feedback",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["scalar"],
         "needs": [],
         "target": None,

@@ -1,10 +1,12 @@
 r"""Models of one who compares: Thurstone, lapses, ties, grades, margins, smoothing and centring.
 
-Papers: thurstone1927law (normal noise), christiano2017deep (section 2.2.3: annotators who answer at random now
-and then), liu2024reward (ties by Rao and Kupper's model), chen2025on (ties by Rao and Kupper's or Davidson's
-model, there in DPO), afsharrad2026beyond (graded preferences by ordinal regression), touvron2023llama (a margin
-by grade), wang2024secrets (label smoothing), eisenstein2024helping (centring). Provenance: reconstruction
-throughout, from abstracts and expositions; margin and centring agree with TRL's ``RewardTrainer``.
+Papers: thurstone1927law (normal noise), christiano2017deep (section 2.2.3: annotators who answer at random
+now and then), liu2024reward (ties by Rao and Kupper's model), chen2025on (ties by Rao and Kupper's or
+Davidson's model, there in DPO), afsharrad2026beyond (graded preferences by ordinal regression),
+touvron2023llama (a margin by grade), wang2024secrets (label smoothing), eisenstein2024helping (centring).
+Provenance: lapses and margin per the papers' text (section 2.2.3 of the one; equation 2 and table 27 of the
+other); the rest are reconstructions, from abstracts and expositions. Margin and centring agree with TRL's
+``RewardTrainer``.
 
 Whoever compares two answers feels $\Delta + \epsilon$, the difference of rewards and some noise, and says
 something about it. What differs is the noise and what is said. With $\Delta = r(x, y_w) - r(x, y_l)$:
@@ -26,7 +28,7 @@ Thurstone's noise is chosen so that its slope at 0 is the logistic one, so that 
 
 What we leave out: Thurstone's unequal variances, order effects, and the networks: all rewards are linear in the
 bed's features with the same Gaussian prior, so that likelihoods alone are compared. Llama 2's margins are 1,
-2/3, 1/3, 0 or three times that; one secondary source was seen, for the larger set.
+2/3, 1/3, 0 or three times that.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ METHODS = {
         "name": "Bradley-Terry with lapses",
         "paper": "christiano2017deep",
         "category": "preference-feedback",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": [],
         "target": "the likelihood of comparisons by annotators who answer at random at a known rate",
@@ -186,7 +188,7 @@ METHODS = {
         "name": "Bradley-Terry with a margin by grade",
         "paper": "touvron2023llama",
         "category": "preference-feedback",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": [],
         "target": None,

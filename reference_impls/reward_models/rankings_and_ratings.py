@@ -1,8 +1,8 @@
 r"""Reward models from rankings and from ratings of the same answers.
 
 Papers: zhu2023principled for the likelihood of a ranking (its estimator for $K$-wise comparisons; the model is named
-after Plackett and Luce), chaudhari2024rlhf for the regression on ratings (its section on inferring the reward).
-Provenance: reconstruction.
+after Plackett and Luce), chaudhari2024rlhf for the regression on ratings (section 5).
+Provenance: the regression per the paper's text, the ranking a reconstruction.
 
 A ranking $y_{(1)} \succ \dots \succ y_{(N)}$ is read as choosing the best of what is left, $N - 1$ times:
 
@@ -64,7 +64,7 @@ METHODS = {
         "name": "Regression on ratings",
         "paper": "chaudhari2024rlhf",
         "category": "ranking-and-rating-reward-models",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": [],
         "target": "the mean rating, read as the policy ref * exp(r / beta)",
