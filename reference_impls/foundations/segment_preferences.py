@@ -1,8 +1,9 @@
 r"""Learning from comparisons of segments: by a reward that adds up, or by a policy whose regret explains them.
 
-Papers: christiano2017deep, section 2.2.3, for the reward; hejna2024contrastive for the policy (contrastive preference
-learning, CPL). Provenance: the reward per the paper's text; CPL per the official code (jhejna/cpl at b333667,
-``cpl_kl.py`` and ``biased_bce_with_logits``).
+Papers: christiano2017deep, section 2.2.3, for the reward; hejna2024contrastive for the policy (contrastive
+preference learning, CPL). Provenance: the reward per the paper's text (equation 1 and the loss below it),
+and it agrees with the code of one of the authors (nottombrown/rl-teacher at b2c2201, ``teach.py``); CPL per
+the official code (jhejna/cpl at b333667, ``cpl_kl.py`` and ``biased_bce_with_logits``).
 
 A segment $\sigma$ is a few successive tokens $a_t$ of an answer with what was written before each, $s_t$. If judges
 compare *returns*,
@@ -28,9 +29,10 @@ segments at an answer's end are shorter, which ties it down.
 So that learners differ in nothing else, the reward of a token is $\alpha$ times the change of its *logit* in a copy of
 the reference, where CPL takes the change of its log-probability.
 
-What we leave out: an ensemble of rewards and choosing what to ask, reinforcement learning with the reward (the policy
-is computed), CPL's form without reference, its pre-training, and $\lambda < 1$ (the code uses 0.75 with a reference),
-which moves the optimum.
+What we leave out: an ensemble of rewards and choosing what to ask, judges who answer at random in a tenth
+of cases or call two segments equal (the code drops these pairs), reinforcement learning with the reward
+(the policy is computed), CPL's form without reference, its pre-training, and $\lambda < 1$ (the code uses
+0.75 with a reference), which moves the optimum.
 """
 
 from __future__ import annotations

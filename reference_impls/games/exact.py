@@ -1,7 +1,8 @@
 r"""The preference game played exactly: Nash-MD's and SPPO's updates without noise, and what RLHF and IPO aim at.
 
 Papers: munos2024nash (Nash-MD), wu2025self (the multiplicative update that SPPO approximates). Provenance:
-reconstruction, from both papers' abstracts and from derivation; notation of :mod:`reference_impls.core.games`.
+the multiplicative update per the paper's text (equation 4.1); the rest is a reconstruction, from abstracts
+and derivation. The notation is that of :mod:`reference_impls.core.games`.
 
 **Nash-MD** answers a mixture of the last policy and the reference, and steps from that mixture:
 
@@ -87,7 +88,7 @@ METHODS = {
         "name": "Self-play by multiplicative weights (SPPO's exact update)",
         "paper": "wu2025self",
         "category": "self-play",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": ["reference", "preference-model"],
         "target": "the equilibrium of the preference game without a pull to the reference, on average over iterates",

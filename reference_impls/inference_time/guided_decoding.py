@@ -1,7 +1,9 @@
 r"""Decoding that a reward steers token by token: reward-guided search (ARGS) and controlled decoding.
 
-Papers: khanov2024args; mudgal2024controlled, the token-wise form. Provenance: reconstruction; the rules are as the
-abstracts and reports on the papers give them, and their exact laws are ours.
+Papers: khanov2024args; mudgal2024controlled, the token-wise form. Provenance: ARGS per the official code
+(deeplearning-wisc/args at db0e1c1, ``generate_step`` in ``argsearch.py``), which takes the best token
+unless told to sample, and then divides the scores by a temperature of 0.7 (here 1); controlled decoding per
+the paper's text (equations 1, 3 and 6), $w$ being its $\lambda$. The exact laws are ours.
 
 Nothing is trained. At a prefix the next token is chosen from the reference's probabilities, reweighted by what is
 thought of the longer prefix,
@@ -42,7 +44,7 @@ METHODS = {
         "name": "Alignment as reward-guided search (ARGS)",
         "paper": "khanov2024args",
         "category": "decoding-time-alignment",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model"],
         "target": None,
@@ -67,7 +69,7 @@ METHODS = {
         "name": "Controlled decoding",
         "paper": "mudgal2024controlled",
         "category": "decoding-time-alignment",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model"],
         "target": None,

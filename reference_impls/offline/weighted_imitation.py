@@ -2,7 +2,9 @@ r"""Weighted imitation of recorded answers: behaviour cloning, advantage-weighte
 
 Papers: peng2019advantage and baheti2024leftover. Provenance: A-LoL per the official code (abaheti95/LoL-RL at
 9f8d816, ``train_generation_task_with_off_policy_PG.py``, "a_lol" and "a_lol_ref_free", whose variables called
-log_probs hold their negatives); advantage-weighted regression is a reconstruction for whole answers.
+log_probs hold their negatives); advantage-weighted regression is a reconstruction for whole answers. Its
+authors' code (xbpeng/awr at 831442f, ``awr_agent.py``) has the same weights, but of advantages that are
+first brought to mean 0 and deviation 1 over all records, and cuts them at 20.
 
 Somebody wrote answers $y \sim \mu(\cdot|x)$ once, and each has a score. The value $V(x)$ is the mean of a
 prompt's scores and $A = r - V$. All four descend
