@@ -1,8 +1,9 @@
 r"""Quark and score-conditioned fine-tuning: learn from all samples what good and bad ones are, then ask for good ones.
 
 Papers: lu2022quark, and dong2023steerlm for the single round (chen2021decision did the same for control). Provenance:
-per the official code (GXimingLu/Quark at 30c9a0f: ``data_pool.py``, ``main.py``) for the quantiles, the pool, the
-exploration and the loss; a reconstruction for the single round, in which SteerLM's attributes are one, the score.
+per the official code (GXimingLu/Quark at 30c9a0f: ``data_pool.py``, ``main.py``) for the quantiles, the pool,
+the exploration and the loss; per the paper's text for the single round (SteerLM's step 3), its attributes
+being one here, the quantile of the score.
 
 All samples so far, over all prompts, are sorted by their scores into $K$ quantiles. A word for its quantile
 $c \in \{1 \dots K\}$ (1 is the best) is put before each sample's prompt, and the policy is fitted to all of them:
@@ -77,7 +78,7 @@ METHODS = {
         "name": "Score-conditioned fine-tuning, one round",
         "paper": "dong2023steerlm",
         "category": "reward-conditioning",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reward-model"],
         "target": "the reference, given that its answer is in the best quantile of scores",

@@ -1,9 +1,9 @@
 r"""RAFT: fine-tuning on the best of one's own fresh samples.
 
 Paper: dong2023raft. Provenance: reconstruction. The authors' code (OptimalScale/LMFlow at 0128b9c,
-``raft_aligner.py``) draws one answer per prompt, keeps the best fifth of the batch across prompts and ranks by the
-reward alone; here the best of each prompt's own answers are kept, and the KL is part of the ranking reward unless beta
-is 0.
+``raft_aligner.py``) draws one answer per prompt, keeps the best fifth of the batch across prompts and ranks
+by the reward alone; here the best of each prompt's own answers are kept, as in their later code
+(RLHFlow/RAFT at dc0fc64, ``get_bon_data.py``), and the KL is part of the ranking reward unless beta is 0.
 
 In every round draw $n$ answers to each prompt from the current policy, keep the $k$ with the highest reward, and take a
 step of supervised fine-tuning on those:

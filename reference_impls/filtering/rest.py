@@ -1,7 +1,8 @@
 r"""ReST: grow a batch of own answers, then imitate ever stricter selections of it.
 
-Paper: gulcehre2023reinforced. Provenance: reconstruction. The paper's thresholds are values of a reward model whose
-scores lie in [0, 1]; ours are quantiles of the batch, which mean the same on every bed.
+Paper: gulcehre2023reinforced. Provenance: per the paper's text (section 3, algorithm 1), but for the
+thresholds: the paper's are values of a reward model whose scores lie in [0, 1], ours are quantiles of the
+batch, which mean the same on every bed.
 
 *Grow*: draw a batch from the current policy and score it. *Improve*, several times on the same batch: raise the
 threshold $\tau$ and fine-tune on what lies above,
@@ -41,7 +42,7 @@ METHODS = {
         "name": "Reinforced self-training (ReST)",
         "paper": "gulcehre2023reinforced",
         "category": "rejection-sampling-fine-tuning",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["scalar"],
         "needs": ["reward-model", "online-samples"],
         "target": "the reference restricted, round by round, to the best share of all answers",
