@@ -1,10 +1,11 @@
 r"""Two ways without groups or a critic: ReMax, whose baseline is the greedy answer, and REINFORCE++, whitened batches.
 
-Papers: li2024remax, algorithm 1; hu2025reinforce. Provenance: ``remax`` is a reconstruction, which agrees with
-volcengine/verl at b178a3c; ``reinforce-plus-plus`` per the official code (OpenRLHF at 3c3be62, of which the paper's
-first author is an author: ``experience_maker.py``, estimator ``reinforce``). The authors' code of ReMax (liziniu/ReMax
-at 536ba49, ``remax_trainer.py``) has the same baseline and another KL term: a token pays for its own log-ratio and not
-for those after it, so that the mean gradient is not that of $J_\beta$.
+Papers: li2024remax, algorithm 1; hu2025reinforce. Provenance: per the official code. ReMax: volcengine/verl
+at 769b8d0, ``compute_remax_outcome_advantage``, by which the paper's first author brought it there.
+REINFORCE++: OpenRLHF at 3c3be62, of which the paper's first author is an author, ``experience_maker.py``,
+estimator ``reinforce``. The code published with ReMax (liziniu/ReMax at 536ba49, ``remax_trainer.py``) has
+the same baseline and another KL term: a token pays for its own log-ratio and not for those after it, so
+that the mean gradient is not that of $J_\beta$.
 
 One answer $y$ is sampled per prompt. Its token rewards are PPO's, the score on the last token and
 $-\beta\log\frac{\pi_{old}(y_t|\cdot)}{\pi_{ref}(y_t|\cdot)}$ on each; $G_t$ is the sum of those from $t$ on.
@@ -53,7 +54,7 @@ METHODS = {
         "name": "ReMax",
         "paper": "li2024remax",
         "category": "policy-gradients",
-        "provenance": "reconstruction",
+        "provenance": "per the official code",
         "feedback": ["scalar"],
         "needs": ["reference", "reward-model", "online-samples"],
         "target": "J_beta of the reward it is given",
