@@ -1,8 +1,9 @@
 r"""Inverse reinforcement learning of a tuned policy's reward, from its answers and its base's.
 
 Papers: joselowitz2025insights for the margin and the logistic loss, rafailov2023direct for the closed form.
-Provenance: the two losses per the official code (ai4ai-lab/irl_for_llms at 1597c93, ``get_irl_loss``); the bounds,
-the closed form as a control and all measures are a reconstruction.
+Provenance: the two losses per the official code (ai4ai-lab/irl_for_llms at 1597c93, ``get_irl_loss``), the
+closed form per the paper's text (equation 5 of rafailov2023direct); its use as a control, the bounds and
+all measures are ours.
 
 A base policy was tuned on a reward $R$ that nobody knows any more. On the same prompt the tuned policy answers
 $o^+$ and the base $o^-$; with $\delta = \hat R(o^+) - \hat R(o^-)$ the two losses are
@@ -117,7 +118,7 @@ METHODS = {
         "name": "Log-ratio reward of a tuned policy",
         "paper": "rafailov2023direct",
         "category": "inverse-rl-of-trained-models",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["demonstrations"],
         "needs": ["reference"],
         "target": "the tuned policy, whose probabilities it reads",
