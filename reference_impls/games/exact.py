@@ -1,8 +1,9 @@
 r"""The preference game played exactly: Nash-MD's and SPPO's updates without noise, and what RLHF and IPO aim at.
 
 Papers: munos2024nash (Nash-MD), wu2025self (the multiplicative update that SPPO approximates). Provenance:
-the multiplicative update per the paper's text (equation 4.1); the rest is a reconstruction, from abstracts
-and derivation. The notation is that of :mod:`reference_impls.core.games`.
+the multiplicative update per the paper's text (equation 4.1), and so IPO's end (azar2024general, equations
+8 and 9); the rest is a reconstruction, from abstracts and derivation. The notation is that of
+:mod:`reference_impls.core.games`.
 
 **Nash-MD** answers a mixture of the last policy and the reference, and steps from that mixture:
 
@@ -146,7 +147,7 @@ METHODS = {
         "name": "IPO with endless pairs",
         "paper": "azar2024general",
         "category": "nash-learning",
-        "provenance": "reconstruction",
+        "provenance": "per the paper's text",
         "feedback": ["pairs"],
         "needs": ["reference"],
         "target": "E_pi[P(y beats a reference answer)] - tau KL(pi || ref)",
