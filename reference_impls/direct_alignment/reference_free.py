@@ -15,9 +15,9 @@ papers write $-\log\pi(y_w)$ for CPO, which is $\alpha$ times the mean length.
 
 Provenance: the first three per the official code (princeton-nlp/SimPO at 1b3e8f3; the trainer that CPO's
 author contributed to TRL in d1df79f, for fe1ixxu/ALMA now holds a later variant; xfactlab/orpo at 208d2d6,
-which counts the prompt's tokens in the NLL unless told otherwise). SLiC-HF, which had no public code, per
-its authors' text, as equation 1 of liu2024statistical states its loss again: $y_{sft}$ comes from the data
-of the supervised phase. HALOs at 4831988 takes the chosen answer in its place.
+which counts the prompt's tokens in the NLL unless told otherwise). SLiC-HF, which had no public code, is a
+reconstruction from equation 1 of liu2024statistical, where largely the same authors state its loss again:
+$y_{sft}$ comes from the data of the supervised phase. HALOs at 4831988 takes the chosen answer in its place.
 
 There is no reference in these losses, but two things still come from it: the pairs, and where training starts. With
 endless pairs of reference answers and labels $P(y \succ y') = \sigma(r(y) - r(y'))$ a table of probabilities ends here:
@@ -163,7 +163,7 @@ METHODS = {
         "name": "Sequence likelihood calibration with human feedback (SLiC-HF)",
         "paper": "zhao2023slic",
         "category": "sequence-likelihood-calibration",
-        "provenance": "per the paper's text",
+        "provenance": "reconstruction",
         "feedback": ["pairs", "demonstrations"],
         "needs": [],
         "target": (

@@ -4,10 +4,10 @@ Papers: thurstone1927law (normal noise), christiano2017deep (section 2.2.3: anno
 now and then), liu2024reward (ties by Rao and Kupper's model), chen2025on (ties by Rao and Kupper's or
 Davidson's model, there in DPO), afsharrad2026beyond (graded preferences by ordinal regression),
 touvron2023llama (a margin by grade), wang2024secrets (label smoothing), eisenstein2024helping (centring).
-Provenance: per the papers' text for lapses, margin (equation 2 and table 27), smoothing (equation 5) and
-both models of ties (chen2025on, section 2.2, whose $e^{\alpha}$ and $2\nu$ are our $e^c$ and $\nu$); the
-rest are reconstructions, from abstracts and expositions. Margin and centring agree with TRL's
-``RewardTrainer``.
+Provenance: per the papers' text for lapses, margin (equation 2 and table 27) and smoothing (equation 5). The
+rest are reconstructions: both models of ties from the prose of chen2025on, section 2.2, whose $e^{\alpha}$ and
+$2\nu$ are our $e^c$ and $\nu$; the others from abstracts and expositions. Margin and centring agree with
+TRL's ``RewardTrainer``.
 
 Whoever compares two answers feels $\Delta + \epsilon$, the difference of rewards and some noise, and says
 something about it. What differs is the noise and what is said. With $\Delta = r(x, y_w) - r(x, y_l)$:
@@ -106,7 +106,7 @@ METHODS = {
         "name": "Bradley-Terry with ties (Rao and Kupper)",
         "paper": "liu2024reward",
         "category": "preference-feedback",
-        "provenance": "per the paper's text",
+        "provenance": "reconstruction",
         "feedback": ["pairs"],
         "needs": [],
         "target": "the likelihood of comparisons with ties below a threshold",
@@ -135,7 +135,7 @@ METHODS = {
         "name": "Bradley-Terry with ties (Davidson)",
         "paper": "chen2025on",
         "category": "preference-feedback",
-        "provenance": "per the paper's text",
+        "provenance": "reconstruction",
         "feedback": ["pairs"],
         "needs": [],
         "target": "the likelihood of comparisons with ties in proportion to the geometric mean of the strengths",
