@@ -268,12 +268,20 @@ def export(
 def build(
     out: Annotated[Path, typer.Option(help="Folder for the site.")] = Path("site"),
     strict: Annotated[bool, typer.Option("--strict", help="Treat every warning as a failure.")] = False,
+    pages: Annotated[
+        Path | None, typer.Option(help="Write the Markdown pages here, for another generator, and stop.")
+    ] = None,
     root: RootOption = None,
 ) -> None:
     """Build the site."""
     from scripts.catalog.check import default_root
-    from scripts.site.build import build_site
+    from scripts.site.build import build_site, write_pages
 
+    if pages is not None:
+        for problem in write_pages(root or default_root(), pages):
+            typer.echo(problem, err=True)
+        typer.echo(f"wrote {shown(pages.absolute() / 'index.md')}")
+        return
     build_site(root or default_root(), out, strict)
     typer.echo(f"wrote {shown(out.absolute() / 'index.html')}")
 
