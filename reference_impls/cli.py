@@ -63,7 +63,8 @@ def one_sentence(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> None:
-        before = signal.signal(signal.SIGTERM, _interrupt)
+        heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+        before = {number: signal.signal(number, _interrupt) for number in heard}
         try:
             command(*args, **kwargs)
         except (KeyboardInterrupt, BrokenPipeError):
@@ -73,7 +74,8 @@ def one_sentence(command: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             fail(sentence(error))
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     return guarded
 

@@ -434,7 +434,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what is half done is undone
+    # So that what is half done is undone; a signal that is ignored, as under nohup, stays ignored.
+    heard = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
     try:
         mount()
         code = app(args=arguments, standalone_mode=False)
@@ -457,7 +459,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # the last resort: a sentence, not a traceback
         code = fail(f"unexpected {type(error).__name__}: {error}")
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     raise SystemExit(code or 0)
 
 

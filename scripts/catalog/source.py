@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import tempfile
+import threading
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -150,6 +152,52 @@ def _layout(source: Source, original: str) -> Iterator[Finding]:
 
 
 Write = Callable[[Path, str | None], None]
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stops:
+    """What a signal to stop does while files change: it waits for the step under way, and only the first counts."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.waiting = 0
+        self.over = False
+
+    def came(self, number: int, _: object) -> None:
+        """Handle a signal."""
+        if self.steps:
+            self.waiting = number
+        elif not self.over:
+            self.over = True
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def step(self, last: bool = False) -> Iterator[None]:
+        """What is done whole or not at all; after the last step it is too late to stop."""
+        self.steps += 1
+        try:
+            yield
+            self.over |= last
+        finally:
+            self.steps -= 1
+            if self.waiting and not self.steps:
+                number, self.waiting = self.waiting, 0
+                self.came(number, None)
+
+
+@contextmanager
+def stops() -> Iterator[Stops]:
+    """Signals to stop as `Stops` has them, in the main thread; those that are ignored stay ignored."""
+    mine = Stops()
+    heard = STOPS if threading.current_thread() is threading.main_thread() else ()
+    before = {n: handler for n in heard if (handler := signal.getsignal(n)) not in (signal.SIG_IGN, None)}
+    try:
+        for number in before:
+            signal.signal(number, mine.came)
+        yield mine
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -160,31 +208,32 @@ def all_or_nothing(root: Path) -> Iterator[Write]:
     """
     kept: dict[Path, Path | None] = {}
     made: list[Path] = []
-    with tempfile.TemporaryDirectory(prefix=".rlhf-", dir=root) as aside:
+    with stops() as stop, _aside(root, stop) as aside:
 
         def write(path: Path, text: str | None) -> None:
-            if path not in kept:
-                old = Path(aside, str(len(kept))) if path.exists() else None
-                if old:
-                    shutil.copy2(path, old)
-                kept[path] = old
-                made.extend(folder for folder in path.parents if not folder.exists())
-            if text is None:
-                path.unlink()
-            else:
-                write_atomic(path, text)
+            with stop.step():
+                if path not in kept:
+                    old = aside / str(len(kept)) if path.exists() else None
+                    if old:
+                        shutil.copy2(path, old)
+                    kept[path] = old
+                    made.extend(folder for folder in path.parents if not folder.exists())
+                if text is None:
+                    path.unlink()
+                else:
+                    _write(path, text)
 
         try:
             yield write
+            stop.over = True
         except BaseException:
-            for path, old in kept.items():
-                if old is None:
-                    path.unlink(missing_ok=True)
-                else:
-                    os.replace(old, path)
-            for folder in sorted(set(made), reverse=True):
-                with suppress(OSError):
-                    folder.rmdir()
+            with stop.step():
+                for path, old in kept.items():
+                    if old is None:
+                        path.unlink(missing_ok=True)
+                    else:
+                        os.replace(old, path)
+                _remove_empty(made)
             raise
 
 
@@ -192,23 +241,62 @@ def all_or_nothing(root: Path) -> Iterator[Write]:
 def replacing(folder: Path) -> Iterator[Path]:
     """An empty folder to fill; it takes the place of ``folder`` only if the block ends well."""
     folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".rlhf-", dir=folder.parent) as aside:
-        new, old = Path(aside, "new"), Path(aside, "old")
-        new.mkdir()
-        yield new
+    made = [parent for parent in folder.parents if not parent.exists()]
+    with stops() as stop:
         try:
-            if folder.exists():
-                os.replace(folder, old)
-            os.replace(new, folder)
+            with _aside(folder.parent, stop) as aside:
+                new, old = aside / "new", aside / "old"
+                new.mkdir()
+                yield new
+                with stop.step(last=True):
+                    try:
+                        if folder.exists():
+                            os.replace(folder, old)
+                        os.replace(new, folder)
+                    except BaseException:
+                        if old.exists() and not folder.exists():
+                            os.replace(old, folder)
+                        raise
         except BaseException:
-            if old.exists() and not folder.exists():
-                os.replace(old, folder)
+            with stop.step():
+                _remove_empty(made)
             raise
+
+
+@contextmanager
+def _aside(parent: Path, stop: Stops) -> Iterator[Path]:
+    """A folder inside another that is gone afterwards, whatever happens."""
+    made: list[str] = []
+    try:
+        with stop.step():
+            parent.mkdir(parents=True, exist_ok=True)
+            made.append(tempfile.mkdtemp(prefix=".rlhf-", dir=parent))
+        yield Path(made[0])
+    finally:
+        with stop.step():
+            for name in made:
+                shutil.rmtree(name, ignore_errors=True)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in sorted(set(folders), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write through a temporary file in the same folder, so that a reader sees the old text or the new."""
+    with stops() as stop:
+        made = [folder for folder in path.parents if not folder.exists()]
+        try:
+            with stop.step(last=True):
+                _write(path, text)
+        except BaseException:
+            _remove_empty(made)
+            raise
+
+
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

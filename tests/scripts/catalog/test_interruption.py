@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -114,7 +115,74 @@ def test_a_limit_on_file_sizes_is_a_full_disk(busy: Path, root: Path, command: s
     assert "too large" in run.stderr and tree(busy.parent) == before
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def write_three(home: Path) -> None:
+    with all_or_nothing(home) as write:
+        write(home / "new" / "one.bib", "one\n")
+        write(home / "old.bib", "two\n")
+        write(home / "gone.bib", None)
+
+
+def replace_folder(home: Path) -> None:
+    with replacing(home / "site") as new:
+        (new / "index.html").write_text("new\n")
+
+
+def write_one(home: Path) -> None:
+    source.write_atomic(home / "deep" / "er" / "one.json", "{}\n")
+
+
+@pytest.mark.parametrize("work", [write_three, replace_folder, write_one])
+@pytest.mark.parametrize("name", source.STOPS)
+def test_a_signal_at_every_line_of_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, work: Callable[[Path], None], name: signal.Signals
+) -> None:
+    """All or nothing wherever it comes, also for who loses patience and sends it again while things are undone."""
+    left = 0
+
+    def strike(frame: FrameType, event: str, _: object) -> object:
+        nonlocal left
+        if frame.f_code.co_filename != source.__file__ or frame.f_code.co_name in ("came", "stops"):
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                signal.raise_signal(name)
+        return strike
+
+    def impatient(real: Callable[..., None]) -> Callable[..., None]:
+        def patched(*arguments: object, **named: object) -> None:
+            if left <= 0:
+                signal.raise_signal(name)
+            real(*arguments, **named)
+
+        return patched
+
+    monkeypatch.setattr(source.os, "replace", impatient(os.replace))
+    monkeypatch.setattr(source.shutil, "rmtree", impatient(shutil.rmtree))
+    before = signal.signal(name, signal.default_int_handler)
+    try:
+        for line in range(1, 500):
+            home = tmp_path / str(line)
+            (home / "site").mkdir(parents=True)
+            for file in ("old.bib", "gone.bib", "site/index.html"):
+                (home / file).write_text("old\n")
+            was, left, stopped = tree(home), line, False
+            sys.settrace(strike)  # type: ignore[arg-type]
+            try:
+                work(home)
+            except KeyboardInterrupt:
+                stopped = True
+            finally:
+                sys.settrace(None)
+            assert (tree(home) == was) is stopped, f"line event {line}"
+            if left > 0:
+                return
+    finally:
+        signal.signal(name, before)
+    pytest.fail("it never ended")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_signals_at_random_moments(busy: Path, root: Path, name: str) -> None:
     """Before or after, and never in between; after SIGKILL, which nobody can catch, every file is whole."""
     draw = random.Random(name)
