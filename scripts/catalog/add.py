@@ -268,8 +268,8 @@ summary: >-
 basis: TODO  # {", ".join(BASES)}
 feedback: []  # any of {", ".join(FEEDBACK)}
 status: {"published" if published else "preprint"}  # {", ".join(STATUSES)}
-# relations:  # types: {", ".join(RELATIONS)}
-#   - {{type: builds_on, paper: KEY, reason: "what is carried over"}}
+# relations:  # types: {", ".join(RELATIONS)}; at least one
+#   - {{type: builds_on, paper: KEY, reason: "what is carried over"}}  # keys: `rlhf list papers`
 # claims:
 #   - {{id: c1, statement: "what a run could refute", where: "Section 5", reason: "why not tested"}}
 # code:

@@ -6,6 +6,7 @@ The rules of BibTeX fields are in `rules_bib`.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,22 @@ if TYPE_CHECKING:
 SUMMARY_CHARACTERS = (120, 1500)
 REASON_CHARACTERS = 15
 NEAR_TITLE = 92
+# What would fit any paper, or is said in the voice of its authors, as abstracts are.
+FILLER = re.compile(
+    r"""\b(?: we [ ] (?:propose|present|introduce|show|demonstrate|find|study|develop|argue|investigate|conduct)
+    | our [ ] (?:method|approach|framework|results?|experiments?|model|work|findings)
+    | in [ ] this [ ] (?:paper|work)
+    | this [ ] (?:paper|work) [ ] (?:proposes|presents|introduces|explores|investigates|addresses|studies)
+    | novel [ ] (?:\w+ [ ])?(?:approach|method|framework|algorithm|technique|paradigm|objective)
+    | state[-\s]of[-\s]the[-\s]art | (?:extensive|comprehensive) [ ] (?:experiments|evaluations?|stud(?:y|ies))
+    | significant(?:ly)? [ ] (?:outperform|improve)\w* | plays? [ ] an? [ ] (?:crucial|key|vital|pivotal) [ ] role
+    | pav(?:es?|ing) [ ] the [ ] way | in [ ] recent [ ] years | sheds? [ ] (?:new [ ])?light
+    | (?:attracted|gained|garnered) [ ] (?:\w+ [ ])?(?:attention|interest|traction)
+    | promising [ ] (?:results|performance|directions?) | cutting[-\s]edge | valuable [ ] insights?
+    | demonstrat\w+ [ ] the [ ] (?:effectiveness|efficacy|superiority) | groundbreaking | game[- ]chang\w+
+    )\b""".replace("[ ]", r"\s+"),
+    re.I | re.X,
+)
 
 
 def _text(doc: YamlDoc | None, *where: str | int) -> str:
@@ -224,6 +241,29 @@ def venue_of(entry: Entry) -> str:
     names = ("booktitle", "journal", "school", "institution", "organization", "publisher", "howpublished")
     raw = next((entry.bib.raw(n) for n in names if entry.bib.raw(n)), "") if entry.bib else ""
     return to_unicode(raw)
+
+
+@entry_rule("P018", "entry without a relation")
+def has_relation(entry: Entry) -> Iterator[Finding]:
+    """Nothing on the map stands alone."""
+    if entry.doc and entry.doc.data and entry.doc.data.get("relations", []) == []:
+        hint = "relations: the entry that it builds on or is compared with, and what is carried over"
+        yield _at(entry.doc, (), "P018", "the entry relates to no other", hint)
+
+
+@entry_rule("P019", "generic filler")
+def filler(entry: Entry) -> Iterator[Finding]:
+    """A summary or reason says what is true of this paper and of no other, in our own words."""
+    if entry.doc is None:
+        return
+    reasons: list[Where] = [("relations", i, "reason") for i, _ in _rows(entry.doc, "relations")]
+    for where in [("summary",), *reasons]:
+        if _text(entry.doc, *where):
+            span = entry.doc.spans[where]
+            for m in FILLER.finditer(entry.doc.source.text, span.start, span.end):
+                message = f"'{' '.join(m.group().split())}' could be said of any paper"
+                hint = "say what is particular to this one, in your own words"
+                yield at(entry.doc.source, m.start(), "P019", message, hint)
 
 
 # --- references between files ----------------------------------------------------------------------

@@ -46,7 +46,7 @@ def synthesise(root: Path, entries: int, seed: int = 0) -> None:
     """Write so many valid entries with distinct titles under ``root``."""
     draw = random.Random(seed)
     (root / "taxonomy").mkdir(parents=True)
-    previous = ""
+    previous, first = "", Path()
     for i in range(entries):
         year = 2000 + i % 27
         number = "".join(chr(97 + int(digit)) for digit in f"{i:05d}")
@@ -65,16 +65,19 @@ def synthesise(root: Path, entries: int, seed: int = 0) -> None:
         if not previous:
             text = TAXONOMY.replace("KEY", key)
             (root / "taxonomy" / "10-synthetic.yaml").write_text(text, encoding="utf-8")
+        target = previous or "LAST"
         related = (
-            f"relations:\n  - {{type: builds_on, paper: {previous}, reason: carries over the objective}}\n"
+            f"relations:\n  - {{type: builds_on, paper: {target}, reason: carries over the objective}}\n"
         )
+        first = first if previous else folder / f"{key}.yaml"
         (folder / f"{key}.yaml").write_text(
             f"categories: [alpha]\nsummary: >-\n  {summary}.\nbasis: abstract\nfeedback: [pairs]\n"
-            f"status: preprint\n{related if previous else ''}checked:\n"
+            f"status: preprint\n{related}checked:\n"
             f'  - {{by: "Nobody", date: "2026-01-01", what: "{number} against itself"}}\n',
             encoding="utf-8",
         )
         previous = key
+    first.write_text(first.read_text(encoding="utf-8").replace("LAST", previous), encoding="utf-8")
 
 
 def measure(entries: int) -> dict[str, float]:

@@ -84,7 +84,9 @@ def test_they_become_an_entry(home: Path) -> None:
     paper = catalogue.papers["roe2022paper"]
     assert paper.summary == answers.summary and paper.basis == "abstract"
     assert "# The form's answer on relations: builds on doe2021first" in (home / paper.file).read_text()
-    assert {f.code for f in check(catalogue)} == {"S012"}, "only who checked it is left to say"
+    assert {f.code for f in check(catalogue)} == {"P018", "S012"}, (
+        "who checked it and a relation are left to say"
+    )
 
 
 @pytest.mark.parametrize(
