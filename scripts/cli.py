@@ -196,7 +196,7 @@ def list_(
     root: RootOption = None,
 ) -> None:
     """List methods, categories, papers, claims or beds."""
-    rows = query(root).rows(kind, seed_papers)
+    rows = query(root).rows(kind, seed_papers, brief=not as_json)
     if as_json:
         print_json(rows)
         return

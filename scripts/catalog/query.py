@@ -39,14 +39,17 @@ class Query:
         """What came of every claim that has a test."""
         return claim_standings(self.catalogue)
 
-    def rows(self, kind: str, seed_papers: bool = False) -> list[Row]:
-        """The rows of one kind; `seed_papers` keeps the eleven papers the atlas started from."""
+    def rows(self, kind: str, seed_papers: bool = False, brief: bool = False) -> list[Row]:
+        """The rows of one kind; `seed_papers` keeps the eleven papers the atlas started from.
+
+        `brief` is quick: papers come without what was run for them.
+        """
         if kind not in KINDS:
             hint = did_you_mean(kind, KINDS) or f"known: {', '.join(KINDS)}"
             raise CatalogueError(f"There is nothing called '{kind}' to list; {hint}")
         if seed_papers and kind not in ("papers", "claims"):
             raise CatalogueError("--seed-papers goes with 'list papers' and 'list claims'.")
-        rows: list[Row] = getattr(self, kind)()
+        rows: list[Row] = self.entries() if brief and kind == "papers" else getattr(self, kind)()
         seeds = {p.key for p in self.catalogue.papers.values() if p.seed}
         return [r for r in rows if r.get("paper", r.get("key")) in seeds] if seed_papers else rows
 
@@ -61,6 +64,10 @@ class Query:
     def papers(self) -> list[Row]:
         """One row per paper."""
         return [self._paper(p) for p in self.catalogue.papers.values()]
+
+    def entries(self) -> list[Row]:
+        """One row per paper with what its entry says, but for claims."""
+        return [self._entry(p) for p in self.catalogue.papers.values()]
 
     def claims(self) -> list[Row]:
         """One row per claim of a paper; verdicts and what was measured come from runs."""
@@ -160,6 +167,17 @@ class Query:
         methods = self._methods_of(paper)
         known = [self.evidence[m] for m in methods]
         return {
+            **self._entry(paper),
+            "claims": self._claims(paper),
+            "code": [asdict(c) for c in paper.code],
+            "methods": methods,
+            "executable": bool(methods),
+            "contract": verdict_of(e.contract for e in known),
+            "records": merge(e.records for e in known),
+        }
+
+    def _entry(self, paper: Paper) -> Row:
+        return {
             "key": paper.key,
             "title": paper.title,
             "authors": list(paper.authors),
@@ -176,12 +194,6 @@ class Query:
             "categories": list(paper.categories),
             "feedback": list(paper.feedback),
             "relations": [asdict(r) for r in paper.relations],
-            "claims": self._claims(paper),
-            "code": [asdict(c) for c in paper.code],
-            "methods": methods,
-            "executable": bool(methods),
-            "contract": verdict_of(e.contract for e in known),
-            "records": merge(e.records for e in known),
         }
 
     def _standing(self, methods: list[str], papers: list[Paper]) -> Row:

@@ -208,3 +208,13 @@ def test_exports_read_back(lived: Path, form: str, tmp_path: Path) -> None:
         assert kinds[("doe2021first", "doe2021second")] == "builds_on"
         assert kinds[("method:toy", "doe2021first")] == "implements"
         assert kinds[("doe2021first", "alpha")] == "in_category"
+
+
+def test_a_brief_list_of_papers_reads_no_runs(home: Path) -> None:
+    query = Query(load(home))
+    rows = query.rows("papers", brief=True)
+    full = query.rows("papers")
+    assert [{name: row[name] for name in brief} for row, brief in zip(full, rows, strict=True)] == rows
+    lazy = Query(query.catalogue)
+    lazy.rows("papers", brief=True)
+    assert not {"evidence", "standings"} & set(vars(lazy))
