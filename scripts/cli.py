@@ -203,7 +203,7 @@ def list_(
     columns = {
         "methods": ("key", "name", "category", "contract", "mutants", "stale"),
         "categories": ("id", "title", "question", "papers", "methods"),
-        "papers": ("key", "year", "title", "categories"),
+        "papers": ("key", "year", "status", "title", "categories"),
         "claims": ("id", "paper", "statement", "verdict"),
         "beds": ("key", "built", "description"),
     }

@@ -59,6 +59,7 @@ def csl_item(paper: Paper, entry: Entry) -> dict[str, Any]:
         "page": to_unicode(raw("pages")).replace("–", "-"),
         "DOI": paper.doi,
         "URL": paper.url,
+        "note": paper.void.capitalize(),
     }
     if paper.arxiv:
         item["number"] = f"arXiv:{paper.arxiv}"
@@ -85,7 +86,7 @@ def ris_record(paper: Paper, entry: Entry) -> dict[str, Any]:
         "end_page": last,
         "doi": paper.doi,
         "urls": [paper.url] if paper.url else [],
-        "notes": [f"arXiv:{paper.arxiv}"] if paper.arxiv else [],
+        "notes": [n for n in (paper.arxiv and f"arXiv:{paper.arxiv}", paper.void.capitalize()) if n],
     }
     return {name: value for name, value in record.items() if value not in ("", [])}
 
@@ -107,11 +108,12 @@ def to_ris(pairs: Iterable[tuple[Paper, Entry]]) -> str:
 
 
 def plain(paper: Paper) -> str:
-    """``Authors (year). Title. Venue. Address`` in one line."""
+    """``Authors (year). Title. Venue. Address`` in one line; a paper that no longer stands says so."""
     authors = list(paper.authors)
     shown = " and ".join([", ".join(authors[:-1]), authors[-1]]) if len(authors) > 1 else "".join(authors)
     where = paper.venue or (f"arXiv:{paper.arxiv}" if paper.arxiv else "")
     address = f"https://doi.org/{paper.doi}" if paper.doi else paper.url
-    return " ".join(f"{part}." for part in (f"{shown} ({paper.year})", paper.title, where) if part) + (
+    title = f"{paper.title} [{paper.void}]" if paper.void else paper.title
+    return " ".join(f"{part}." for part in (f"{shown} ({paper.year})", title, where) if part) + (
         f" {address}" if address else ""
     )

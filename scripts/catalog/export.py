@@ -94,7 +94,9 @@ def to_graphml(query: Query) -> str:
     for category in query.catalogue.categories.values():
         graph.add_node(category.id, kind="category", label=category.title)
     for paper in query.catalogue.papers.values():
-        graph.add_node(paper.key, kind="paper", label=paper.title, year=paper.year, seed=paper.seed)
+        graph.add_node(
+            paper.key, kind="paper", label=paper.title, year=paper.year, seed=paper.seed, status=paper.status
+        )
     for key, method in query.catalogue.facts.methods.items():
         graph.add_node(f"method:{key}", kind="method", label=method.name)
     for category in query.catalogue.categories.values():

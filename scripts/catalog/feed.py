@@ -35,8 +35,8 @@ def _papers(query: Query) -> Iterator[News]:
     for paper in query.catalogue.papers.values():
         if dates := [check.date for check in paper.checked]:
             title = f"New: {paper.title} ({paper.year})"
-            if paper.status == "withdrawn":
-                title = f"Withdrawn: {paper.title} ({paper.year})"
+            if paper.void:
+                title = f"{paper.void.capitalize()}: {paper.title} ({paper.year})"
             yield News(f"{TAG}paper/{paper.key}", min(dates), title, paper.summary, f"papers/{paper.key}/")
 
 

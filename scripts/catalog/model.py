@@ -141,6 +141,9 @@ class Checked:
     what: str
 
 
+VOID = ("withdrawn", "retracted")
+
+
 @dataclass(frozen=True)
 class Paper:
     """One entry: citation facts from BibTeX (decoded to Unicode) and what the YAML says about it."""
@@ -166,6 +169,11 @@ class Paper:
     checked: tuple[Checked, ...]
     file: str
     formerly: tuple[str, ...] = ()
+
+    @property
+    def void(self) -> str:
+        """`withdrawn` or `retracted` for a paper that no longer stands: every mention of it says so."""
+        return self.status if self.status in VOID else ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .bib import arxiv_of
 from .findings import at, did_you_mean, in_file
-from .model import Catalogue, Entry, Finding, Where, YamlDoc
+from .model import VOID, Catalogue, Entry, Finding, Where, YamlDoc
 from .registry import catalogue_rule, entry_rule
 from .text import (
     KEY,
@@ -224,7 +224,7 @@ def relation_twice(entry: Entry) -> Iterator[Finding]:
 
 @entry_rule("P013", "status does not fit the BibTeX")
 def status_fits(entry: Entry) -> Iterator[Finding]:
-    """Published needs a venue; a preprint has none."""
+    """Published needs a venue; a preprint has none; what no longer stands says so in its BibTeX too."""
     if entry.doc is None or entry.bib is None:
         return
     venue, status = venue_of(entry), _text(entry.doc, "status")
@@ -234,6 +234,9 @@ def status_fits(entry: Entry) -> Iterator[Finding]:
     if status == "preprint" and (entry.bib.get("booktitle") or entry.bib.get("journal")):
         message = f"preprint, but the BibTeX names a venue: {venue[:60]}"
         yield _at(entry.doc, ("status",), "P013", message, "write published, or drop the venue")
+    if status in VOID and status not in entry.bib.raw("note").lower():
+        hint = f"add note = {{{status.capitalize()}}} to the .bib"
+        yield _at(entry.doc, ("status",), "P013", f"{status}, but the BibTeX has no note that says so", hint)
 
 
 def venue_of(entry: Entry) -> str:

@@ -9,11 +9,11 @@ from datetime import date
 from typing import Any
 
 from .findings import at, declare, did_you_mean
-from .model import Edit, Finding, Where, YamlDoc
+from .model import VOID, Edit, Finding, Where, YamlDoc
 from .text import SLUG, double_spaces, html_at, markdown_links, url_problem
 
 BASES = ("full-text", "abstract", "code", "secondary", "title-only")
-STATUSES = ("preprint", "published", "withdrawn")
+STATUSES = ("preprint", "published", *VOID)
 FEEDBACK = (
     "pairs",
     "ranking",

@@ -52,12 +52,13 @@ class View:
         return element("a", self.inline(found.title), href=self.to(category_path(key), anchor))
 
     def paper(self, key: str, words: str = "") -> Html:
-        """A link to a paper, by its short citation unless other words are given."""
+        """A link to a paper, by its short citation unless other words are given; one that fell says so."""
         found = self.atlas.papers.get(key)
         if found is None:
             return text(words or key)
         shown = self.inline(words) if words else text(citation(found.authors, found.year))
-        return element("a", shown, href=self.to(paper_path(key)))
+        link = element("a", shown, href=self.to(paper_path(key)))
+        return join(link, " ", chip(found.void, "bad")) if found.void else link
 
     def method(self, key: str) -> Html:
         """A link to a method, by its key."""

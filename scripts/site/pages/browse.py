@@ -89,7 +89,7 @@ def _entry(view: View, paper: Paper) -> Html:
         chip("runs here", "runs") if runs else None,
         chip("code") if paper.code else None,
         chip("seed", "seed") if paper.seed else None,
-        chip("withdrawn", "bad") if paper.status == "withdrawn" else None,
+        chip(paper.void, "bad") if paper.void else None,
     ]
     where = [join(view.category(key), " ") for key in paper.categories]
     return element(

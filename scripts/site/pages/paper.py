@@ -137,7 +137,7 @@ def _head(view: View, paper: Paper) -> Html:
     where = [paper.venue or None, paper.year if paper.year not in (paper.venue or "") else None]
     marks = [
         chip("seed paper", "seed") if paper.seed else None,
-        chip(paper.status, "bad" if paper.status == "withdrawn" else ""),
+        chip(paper.status, "bad" if paper.void else ""),
     ]
     return element(
         "div",

@@ -72,9 +72,7 @@ def paper_card(view: View, paper: Paper) -> Html:
     """A paper in a list."""
     marks = [
         chip("seed", "seed") if paper.seed else None,
-        chip(paper.status, "bad" if paper.status == "withdrawn" else "quiet")
-        if paper.status != "published"
-        else None,
+        chip(paper.status, "bad" if paper.void else "quiet") if paper.status != "published" else None,
     ]
     by = join(citation(paper.authors, paper.year), f" · {paper.venue}" if paper.venue else None)
     return element(

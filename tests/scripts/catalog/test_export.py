@@ -1,6 +1,7 @@
 """What is exported can be read by others, says the same, and changes nothing when it comes back."""
 
 import json
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from pybtex.database import parse_string
 
 from scripts.catalog.add import _refuse_known, drafts_from_bibtex, format_bib
 from scripts.catalog.bib import parse_bib
-from scripts.catalog.export import CITATIONS, export
+from scripts.catalog.check import check
+from scripts.catalog.citations import plain
+from scripts.catalog.export import CITATIONS, FORMATS, export
 from scripts.catalog.load import load
 from scripts.catalog.model import CatalogueError
 from scripts.catalog.query import Query
@@ -116,3 +119,22 @@ def test_a_wrong_category_or_form_is_one_sentence() -> None:
         export(atlas(), "bib", "best-of-m")
     with pytest.raises(CatalogueError, match="--category goes with"):
         export(atlas(), "csv", "best-of-n")
+
+
+@pytest.mark.parametrize("status", ["withdrawn", "retracted"])
+def test_a_paper_that_no_longer_stands_says_so_in_every_form(tmp_path: Path, status: str) -> None:
+    home = shutil.copytree(ROOT / "tests/data/good", tmp_path / "good")
+    entry = home / "papers/2021/doe2021second.yaml"
+    entry.write_text(entry.read_text().replace("status: preprint", f"status: {status}"))
+    assert [f.code for f in check(load(home))] == ["P013"], "the BibTeX says nothing of it yet"
+    bib = entry.with_suffix(".bib")
+    bib.write_text(bib.read_text().replace("  year", f"  note = {{{status.capitalize()} in 2022}},\n  year"))
+    catalogue = load(home)
+    assert check(catalogue) == []
+    for form in FORMATS:
+        if form != "schema":
+            first, second = (f"doe2021{name}" for name in ("first", "second"))
+            text = export(Query(catalogue), form)
+            assert first in text and second in text and text.lower().count(status) >= 1, form
+    assert plain(catalogue.papers["doe2021second"]).count(f"[{status}].") == 1
+    assert status not in plain(catalogue.papers["doe2021first"])

@@ -158,6 +158,16 @@ def test_a_paper_page_has_links_claims_and_bibtex(pages: dict[str, str]) -> None
     assert "We read the abstract, not the whole paper." in words(first)
 
 
+def test_a_retracted_paper_says_so_wherever_it_is_named(small: Path) -> None:
+    atlas = gather(small)
+    papers = dict(atlas.papers) | {"doe2001toy": replace(atlas.papers["doe2001toy"], status="retracted")}
+    pages, _ = write(replace(atlas, papers=papers))
+    named = [path for path, page in pages.items() if path.endswith(".md") and "doe2001toy/" in page]
+    assert {"browse.md", "ledger.md", "categories/runs-here.md", "papers/roe2002second.md"} <= set(named)
+    assert [path for path in named if "retracted" not in words(pages[path])] == []
+    assert "[retracted]" in words(pages["papers/doe2001toy.md"])
+
+
 def test_the_browse_page_is_a_whole_list_without_scripts(pages: dict[str, str]) -> None:
     page = pages["browse.md"]
     assert page.count('class="paper-card"') == 2
