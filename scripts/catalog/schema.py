@@ -258,6 +258,9 @@ def _prose(doc: YamlDoc, value: str, schema: Field, where: Where) -> Iterator[Fi
     if schema.kind == "line" and "\n" in value.strip():
         yield _wrong(doc, where, "must be one line")
     written = source.text[span.start : span.end]
+    if written[:1] in ("|", ">"):  # the header of a block and its comment are no prose
+        header = written.find("\n") + 1
+        written = " " * header + written[header:]
     if m := html_at(written):
         hint = "write plain text; formulas belong between $…$"
         yield at(source, span.start + m.start(), "S008", f"HTML in {_name(where)}: {m.group()[:30]!r}", hint)
