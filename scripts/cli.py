@@ -151,6 +151,7 @@ def add(
         if not drafts:
             raise CatalogueError(f"{bibtex} holds no BibTeX entry.")
     else:
+        adding.refuse_known_id(catalogue, answers.identifier if answers else str(identifier))
         drafts = [form.draft_of(answers) if answers else adding.draft_from_id(str(identifier))]
     if answers and len(drafts) != 1:
         raise CatalogueError(f"An issue is about one paper, but {bibtex} holds {len(drafts)}.")

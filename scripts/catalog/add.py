@@ -229,6 +229,15 @@ def add_all(
         return [add(load(root), draft, categories, finish=finish, write=write) for draft in drafts]
 
 
+def refuse_known_id(catalogue: Catalogue, reference: str) -> None:
+    """Say that a paper is there already by its arXiv id or DOI alone, before anybody asks the network."""
+    arxiv, doi = clean_arxiv(reference), clean_doi(reference)
+    if found := re.fullmatch(r"10\.48550/arxiv\.(.+)", doi, re.I):
+        arxiv, doi = clean_arxiv(found[1]), ""
+    facts = {"eprint": arxiv} if ARXIV_ID.fullmatch(arxiv) else {"doi": doi}
+    _refuse_known(catalogue, facts)
+
+
 def _refuse_known(catalogue: Catalogue, facts: dict[str, str]) -> None:
     for entry in catalogue.entries:
         if entry.bib is None:
@@ -238,7 +247,7 @@ def _refuse_known(catalogue: Catalogue, facts: dict[str, str]) -> None:
             ("DOI", facts.get("doi", "").lower(), entry.bib.raw("doi").lower()),
             (
                 "title",
-                normal_title(to_unicode(facts["title"])),
+                normal_title(to_unicode(facts.get("title", ""))),
                 normal_title(to_unicode(entry.bib.raw("title"))),
             ),
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import cli
 from scripts.catalog import add as adding
 from scripts.catalog.check import check
 from scripts.catalog.load import load
@@ -80,6 +81,21 @@ def test_a_known_paper_is_refused(home: Path) -> None:
     )[0]
     with pytest.raises(CatalogueError, match="same title"):
         adding.add(load(home), draft)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["2101.00001", "https://arxiv.org/abs/2101.00001v3", "10.48550/ARXIV.2101.00001", "doi:10.1000/XYZ"],
+)
+def test_a_known_identifier_needs_no_network(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reference: str
+) -> None:
+    bib = home / "papers/2021/doe2021second.bib"
+    bib.write_text(bib.read_text().replace("  year", "  doi = {10.1000/xyz},\n  year"))
+    monkeypatch.setattr(adding, "_fetch", lambda *_, **__: pytest.fail("it went to the network"))
+    with pytest.raises(SystemExit):
+        cli.main(["add", reference, "--root", str(home)])
+    assert "The paper is there already: papers/2021/doe2021" in capsys.readouterr().err
 
 
 def test_a_taken_key_gets_a_number(home: Path) -> None:
