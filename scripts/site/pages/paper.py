@@ -19,6 +19,7 @@ from scripts.site.view import (
     scroll_box,
 )
 
+from . import feedback
 from .parts import BASES, VERDICTS, badge, tags
 
 LONG_LIST = 6
@@ -26,7 +27,7 @@ CLAIM_COLUMNS = ("claim-statement", "claim-where", "claim-test", "claim-measured
 RELATIONS = {
     "builds_on": ("Builds on", "Built on by"),
     "generalises": ("Generalises", "Generalised by"),
-    "compares_with": ("Compares with", "Compared with by"),
+    "compares_with": ("Compares with", "Compared in"),
     "contradicts": ("Contradicts", "Contradicted by"),
     "surveys": ("Surveys", "Surveyed by"),
     "applies": ("Applies", "Applied by"),
@@ -77,7 +78,7 @@ def claims_table(view: View, claims: list[tuple[Paper, Claim]], with_paper: bool
 def _claim(view: View, paper: Paper, claim: Claim, with_paper: bool) -> Html:
     standing = view.atlas.standing(paper, claim)
     cells = [
-        view.inline(claim.statement),
+        join(element("span", claim.id, class_="claim-id"), " ", view.inline(claim.statement)),
         claim.where,
         _test(view, claim, standing),
         element(
@@ -90,7 +91,7 @@ def _claim(view: View, paper: Paper, claim: Claim, with_paper: bool) -> Html:
             element("p", standing.note, class_="claim-note") if claim.test and standing.note else "",
         ),
     ]
-    first = [element("td", view.paper(paper.key))] if with_paper else []
+    first = [element("td", view.paper(paper.key), class_="claim-paper")] if with_paper else []
     return element(
         "tr",
         first,
@@ -129,6 +130,7 @@ def _test(view: View, claim: Claim, standing: ClaimStanding) -> Html:
                 if benchmark
                 else "",
             ),
+            class_="check",
         ),
     )
 
@@ -171,11 +173,16 @@ def _place(view: View, paper: Paper) -> Html:
     methods = [m for m in view.atlas.methods.values() if m.paper == paper.key]
     runs = [join(view.method(m.key), " (", m.name, ")") for m in methods]
     categories = [view.category(key) for key in paper.categories]
+    tests = [view.atlas.benchmarks.get(view.atlas.standing(paper, c).benchmark) for c in paper.claims]
+    figures = [view.category(key, "measured") for key in dict.fromkeys(b.categories[0] for b in tests if b)]
+    matrix = element("a", "Kinds of feedback", href=view.to(feedback.PATH))
     return facts(
         [
             ("Categories", listed(categories)),
             ("Feedback", tags(paper.feedback)),
             ("Runs here as", listed(runs)),
+            ("Figures", listed(figures)),
+            ("Made into a page", matrix if paper.key == feedback.SEED else None),
         ]
     )
 
