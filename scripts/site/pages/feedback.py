@@ -7,7 +7,7 @@ from itertools import product
 
 from reference_impls.registry import DIMENSIONS
 from scripts.site.escape import Html, element, text
-from scripts.site.view import Heading, Page, View, listed, scroll_box
+from scripts.site.view import Heading, Page, View, details, listed, scroll_box
 
 PATH = "feedback.md"
 SEED = "kaufmann2025survey"
@@ -16,13 +16,14 @@ INTRODUCTION = (
     "counts which kinds of feedback the papers of the catalogue use, which ones run here, and which cells are empty."
 )
 EXPLANATION = (
-    "The survey of Kaufmann and others describes feedback by six properties. We have them from descriptions by "
-    "others, not from its text, and the values are as far as these name them. **Arity**: about one answer, two, or "
+    f"[The survey of Kaufmann and others](paper:{SEED}) describes feedback by six properties. We have them "
+    "from descriptions by others, not from its text, and the values are as far as these name them. **Arity**: about one answer, two, or "
     "more. **Involvement**: the annotator watches, asks, or acts along. **Granularity**: about a whole answer, a part, "
     "or a step. **Abstraction**: about the answer itself or about features of it. **Intent**: to judge, to show, to "
     "describe, or none. **Explicitness**: meant as feedback, or read off behaviour. Every method and every simulator "
     "here is tagged with all six, and a tag that is none of these values is an error."
 )
+LONG_CELL = 8
 PAIRS = (("intent", "granularity"), ("arity", "involvement"), ("abstraction", "explicitness"))
 
 
@@ -55,7 +56,8 @@ def _kinds(view: View) -> Html:
         link = element("a", kind, href=Html(f"{view.to('browse.md')}?feedback={kind}"))
         rows.append(
             element(
-                "tr", [element("td", cell) for cell in (link, str(papers), _cell(methods), _cell(simulators))]
+                "tr",
+                [element("td", c) for c in (link, str(papers), _cell(methods, []), _cell([], simulators))],
             )
         )
     head = ("Kind", "Papers", "Methods here", "Simulators here")
@@ -72,9 +74,7 @@ def _matrix(view: View, rows: str, columns: str) -> Html:
             simulators = [
                 element("code", s.key) for s in view.atlas.simulators.values() if _has(s.dimensions, wanted)
             ]
-            cells.append(
-                element("td", _cell([*methods, *simulators]), class_=None if methods else "empty-cell")
-            )
+            cells.append(element("td", _cell(methods, simulators), class_=None if methods else "empty-cell"))
         lines.append(element("tr", cells))
     return _table((f"{rows} \\ {columns}", *DIMENSIONS[columns]), lines, f"{rows} by {columns}")
 
@@ -83,8 +83,16 @@ def _has(given: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     return all(given.get(name) == value for name, value in wanted.items())
 
 
-def _cell(items: list[Html]) -> Html:
-    return listed(items) if items else element("span", "nothing", class_="provenance")
+def _cell(methods: list[Html], simulators: list[Html]) -> Html:
+    """Names, behind their number where there are many."""
+    items = [*methods, *simulators]
+    if not items:
+        return element("span", "nothing", class_="provenance")
+    if len(items) <= LONG_CELL:
+        return listed(items)
+    counts = ((len(methods), "method"), (len(simulators), "simulator"))
+    words = ", ".join(f"{number} {name}{'s' * (number > 1)}" for number, name in counts if number)
+    return details(words, listed(items), class_="check")
 
 
 def _table(head: tuple[str, ...], rows: list[Html], label: str) -> Html:
