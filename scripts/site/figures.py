@@ -27,6 +27,8 @@ SCHEMES: dict[str, dict[str, str]] = {
 }
 # Arial and Liberation Sans have the same widths, and the renderer measures text with one of them.
 FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
+WHOLE = 400
+"""Pixels that a name may take before it is cut; the renderer's own limits of 160 to 180 cut names in two."""
 VEGA_LITE = re.compile(r"/vega-lite/v(\d+)")
 SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
 VERSIONS = {"5": "5.20"}
@@ -54,6 +56,7 @@ def _drawn(specification: str, scheme: str) -> str:
     spec = json.loads(specification)
     own = spec.pop("config", {})
     spec.pop("background", None)
+    _show_dashes(spec)
     version = VEGA_LITE.search(str(spec.get("$schema", "")))
     try:
         return vl_convert.vegalite_to_svg(
@@ -83,8 +86,17 @@ def theme(scheme: str) -> dict[str, Any]:
             "domainColor": quiet,
             "tickColor": quiet,
             "titlePadding": 8,
+            "labelLimit": WHOLE,
         },
-        "legend": {**words, "titleFontWeight": 600, "symbolSize": 90},
+        "legend": {
+            **words,
+            "titleFontWeight": 600,
+            "symbolSize": 90,
+            "symbolBaseFillColor": quiet,
+            "symbolBaseStrokeColor": quiet,
+            "labelLimit": WHOLE,
+            "titleLimit": WHOLE,
+        },
         "header": {"labelColor": ink, "titleColor": ink, "labelFontSize": 12},
         "title": {"color": ink, "subtitleColor": quiet, "fontSize": 14, "anchor": "start"},
         "text": {"color": ink},
@@ -94,6 +106,15 @@ def theme(scheme: str) -> dict[str, Any]:
         "point": {"filled": True, "size": 60},
         "range": {"category": series},
     }
+
+
+def _show_dashes(part: Any) -> None:
+    """Have every legend of dashes show lines: on the renderer's own discs a dash cannot be told from none."""
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _show_dashes(inner)
+    dash = part.get("strokeDash") if isinstance(part, dict) else None
+    if isinstance(dash, dict) and "field" in dash and dash.get("legend", {}) is not None:
+        dash["legend"] = {"symbolType": "stroke", "symbolSize": 400, **dash.get("legend", {})}
 
 
 def _merged(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

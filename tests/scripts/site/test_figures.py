@@ -1,3 +1,4 @@
+import json
 from xml.etree import ElementTree
 
 import pytest
@@ -22,6 +23,24 @@ def test_a_figure_is_drawn_in_the_colours_of_its_scheme(scheme: str) -> None:
     assert SCHEMES[scheme]["series"].split()[0] in svg
     tags = {node.tag.split("}")[1] for node in ElementTree.fromstring(svg).iter()}
     assert not tags & {"script", "foreignObject", "image", "a"}
+
+
+def with_channel(channel: str, mark: dict[str, object], name: str = "c") -> dict[str, object]:
+    """The specification with another channel besides colour, and another mark."""
+    values = [{"x": 1, "y": 2, "c": name, "d": "one"}, {"x": 2, "y": 3, "c": "b", "d": "two"}]
+    spec = json.loads(json.dumps({**SPEC, "data": {"values": values}, "mark": mark}))
+    spec["encoding"][channel] = {"field": "d", "type": "nominal"}
+    return dict(spec)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_legends_show_whole_names_and_marks_that_can_be_seen(scheme: str) -> None:
+    name = "an arm whose name is longer than the renderer's own limit for a legend"
+    shapes = figure_svg(with_channel("shape", {"type": "point", "filled": True}, name), scheme)
+    assert name in shapes and '"black"' not in shapes
+    dashes = figure_svg(with_channel("strokeDash", {"type": "line", "point": True}), scheme)
+    samples = dashes.split("role-legend-symbol")[3:]
+    assert [sample.split('d="')[1].split('"')[0] for sample in samples] == ["M-10,0L10,0"] * 2
 
 
 def test_the_same_figure_has_the_same_bytes() -> None:
