@@ -22,6 +22,8 @@ INTERNAL = re.compile(r"(category|paper|method|page):([a-z0-9/-]+)(?:#([a-z0-9-]
 CODE = re.compile(r"(?P<ticks>`+)(?!`)(?:(?!\n\s*\n).)+?(?<!`)(?P=ticks)(?!`)", re.DOTALL)
 FENCED = re.compile(r"^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[`~]*[ \t]*$", re.DOTALL | re.MULTILINE)
 DISPLAY = re.compile(r"\$\$(?P<latex>.+?)\$\$", re.DOTALL)
+NUMBERED = re.compile(r"^\d+\. .*(?:\n(?:\d+\. .*| {3}.*|)(?=\n|\Z))*", re.MULTILINE)
+HANGING = re.compile(r"^ {3}(?=\S)", re.MULTILINE)
 INLINE = re.compile(r"(?<![\\$])\$(?P<latex>[^\s$](?:[^$\n]|\n(?!\s*\n))*?)(?<!\s)\$(?![\d$])")
 Resolve = Callable[[str, str, str], str | None]
 Report = Callable[[str], None]
@@ -48,10 +50,17 @@ def prose(value: str, resolve: Resolve, report: Report) -> Html:
     code = _Held("\ue002", "\ue003")
     source = clean(value, keep_lines=True).strip("\n").expandtabs(4)
     source = CODE.sub(lambda m: code.hold(m[0]), FENCED.sub(lambda m: code.hold(m[0]), source))
+    source = NUMBERED.sub(_numbered, source)
     source = DISPLAY.sub(lambda m: formulas.hold(_display(m["latex"], report)), source)
     source = INLINE.sub(lambda m: formulas.hold(formula(m["latex"], False, report)), source)
     source = source.replace("\\$", formulas.hold("&#36;"))
     return harden(formulas.release(_converter(resolve, report).convert(code.release(source))))
+
+
+def _numbered(match: re.Match[str]) -> str:
+    """A numbered list as the converter wants it: four spaces below an item, and space between spaced items."""
+    items = HANGING.sub("    ", match[0])
+    return re.sub(r"(?<!\n)\n(?=\d+\. )", "\n\n", items) if "\n\n" in items.strip() else items
 
 
 def formula(latex: str, display: bool, report: Report) -> Html:

@@ -23,6 +23,14 @@ def test_paragraphs_lists_code_and_links() -> None:
     assert '<a href="../methods/dpo/">g</a>' in html
 
 
+def test_an_item_may_hold_paragraphs_that_hang_below_its_words() -> None:
+    html, _ = render("1. One.\n2. Two:\n\n   $$x$$\n\n   and more\n   of it.\n3. Three.\n\nAfter.")
+    assert html.count("<ol>") == 1 and html.count("<li>") == 3 and "3. Three" not in html
+    assert html.index("of it.") < html.index("Three.") < html.index("</ol>") < html.index("After.")
+    html, _ = render("1. One\n   goes on.\n2. Two.")
+    assert html.count("<li>") == 2 and "<p>" not in html
+
+
 def test_formulas_but_not_prices_or_code() -> None:
     html, reports = render(
         "It costs $5 and $6, is $x_i$ and `$y$`.\n\n$$\\sum_i x_i$$\n\n    $z$ in a block\n"
