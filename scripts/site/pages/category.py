@@ -7,7 +7,7 @@ from scripts.site.model import Category, Method
 from scripts.site.view import Heading, Page, View, category_path, chip, listed, method_path, plain_title
 
 from .paper import claims_table
-from .parts import contract_line, measured, no_gpu, paper_list, run_block, source_part
+from .parts import contract_line, left_out, measured, no_gpu, paper_list, run_block, source_part
 
 PROOFS = {
     "kl-control": ("kl-estimators.md", "What each KL estimator estimates and descends, computed exactly"),
@@ -73,7 +73,8 @@ def _code(view: View, methods: tuple[Method, ...]) -> list[Html]:
         names = listed([element("a", m.name, href=view.to(method_path(m.key))) for m in family], " · ")
         origins = [join(chip(kind), " ") for kind in dict.fromkeys(m.provenance for m in family)]
         parts.append(element("p", names, " ", origins, class_="code-names"))
-        parts += [contract_line(view, family[0]), *source_part(view, family[0])]
+        parts += [contract_line(view, family[0]), left_out(view, family[0]) or Html("")]
+        parts += source_part(view, family[0])
     return parts
 
 

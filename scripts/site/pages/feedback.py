@@ -15,9 +15,10 @@ INTRODUCTION = (
     "People can tell a machine what they want in many ways, and most methods hear only one of them. This page "
     "counts which kinds of feedback the papers of the catalogue use, which ones run here, and which cells are empty."
 )
+SURVEY = "The survey of Kaufmann and others"
 EXPLANATION = (
-    f"[The survey of Kaufmann and others](paper:{SEED}) describes feedback by six properties. We have them "
-    "from descriptions by others, not from its text, and the values are as far as these name them. **Arity**: about one answer, two, or "
+    f"{SURVEY} describes feedback by six properties. We have them from descriptions by "
+    "others, not from its text, and the values are as far as these name them. **Arity**: about one answer, two, or "
     "more. **Involvement**: the annotator watches, asks, or acts along. **Granularity**: about a whole answer, a part, "
     "or a step. **Abstraction**: about the answer itself or about features of it. **Intent**: to judge, to show, to "
     "describe, or none. **Explicitness**: meant as feedback, or read off behaviour. Every method and every simulator "
@@ -30,11 +31,12 @@ PAIRS = (("intent", "granularity"), ("arity", "involvement"), ("abstraction", "e
 def page(view: View) -> Page:
     """Counts by kind, then three matrices of properties, empty cells marked."""
     atlas = view.atlas
+    linked = f"[{SURVEY}](paper:{SEED})" if SEED in atlas.papers else SURVEY
     tags = [method.dimensions for method in atlas.methods.values() if method.dimensions]
     body: list[Html | Heading] = [
         Heading("Kinds of feedback", 1),
         element("p", INTRODUCTION, class_="lead"),
-        view.prose(EXPLANATION),
+        view.prose(EXPLANATION.replace(SURVEY, linked)),
         Heading("Who uses what"),
         _kinds(view),
         Heading("Where nothing is"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from scripts.site import prose
@@ -38,6 +39,8 @@ BASES = {
     "secondary": "What we say rests on other people's accounts of the paper.",
     "title-only": "We have seen the title only.",
 }
+
+LEFT_OUT = re.compile(r"^What we leave out.+?(?=\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def figure_path(benchmark: str, scheme: str) -> str:
@@ -264,6 +267,12 @@ def contract_line(view: View, method: Method) -> Html:
         element("a", "See what is checked", href=view.to(method_path(method.key), "contract")),
         class_="contract-line",
     )
+
+
+def left_out(view: View, method: Method) -> Html | None:
+    """The paragraph of a method's docstring that says what of the paper its code does without."""
+    found = LEFT_OUT.search(method.source.docstring)
+    return view.story(found[0]) if found else None
 
 
 def contract_words(contract: Contract) -> str:

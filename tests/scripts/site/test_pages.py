@@ -7,7 +7,7 @@ import pytest
 
 from scripts.site.build import generate, navigation, write_pages
 from scripts.site.gather import gather
-from scripts.site.model import Table
+from scripts.site.model import ClaimStanding, Table
 from scripts.site.pages import write
 from scripts.site.view import View, address, citation, shorten
 
@@ -94,6 +94,32 @@ def test_methods_without_a_benchmark_have_a_gpu_line_too(small: Path) -> None:
     files, _ = write(replace(gather(small), benchmarks={}))
     shown = words(files["categories/runs-here.md"])
     assert "No benchmark compares these methods yet." in shown and "GPU: Not yet run on GPU." in shown
+
+
+def test_a_category_page_says_what_its_code_leaves_out(pages: dict[str, str]) -> None:
+    page = pages["categories/runs-here.md"]
+    before = page[page.index("## Code") : page.index("code-origin")]
+    assert "What we leave out: everything else." in words(before)
+
+
+def test_a_claim_has_its_name_and_a_paper_links_the_figures_that_test_it(small: Path) -> None:
+    atlas = gather(small)
+    paper = atlas.papers["doe2001toy"]
+    standing = ClaimStanding(verdict="holds", measured="1 ± 0", values=(1.0,), test="t", benchmark="toys")
+    files, _ = write(replace(atlas, claims={f"{paper.key}/{paper.claims[0].id}": standing}))
+    page = files["papers/doe2001toy.md"]
+    assert f'<span class="claim-id">{paper.claims[0].id}</span>' in page
+    assert "Figures" in words(page) and "categories/runs-here/&#35;measured" in page
+
+
+def test_long_cells_of_the_feedback_matrix_are_folded(small: Path) -> None:
+    atlas = gather(small)
+    toy = atlas.methods["toy"]
+    many = {f"toy-{n}": replace(toy, key=f"toy-{n}") for n in range(9)}
+    files, _ = write(replace(atlas, methods=many, benchmarks={}))
+    assert "<summary>9 methods" in files["feedback.md"]
+    files, _ = write(atlas)
+    assert "<summary>" not in files["feedback.md"]
 
 
 def test_without_records_the_page_says_how_to_make_them(small: Path) -> None:
