@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table
+from reference_impls.benchmarks.figures import layer, nominal, quantitative
+from reference_impls.benchmarks.summary import by_arm, mean_table, records_of
 
 PLACES = tuple(range(11))
 BENCHMARK = {
@@ -137,10 +137,10 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
-    """Vega-Lite: gold reward against KL as a policy is pushed against each model, exactly."""
+    """Vega-Lite: the length probe with a card's interval, and gold reward against KL as a policy is pushed, exactly."""
     cards = runs.dropna(subset=["metrics.kl_at_0"])
     columns = [f"metrics.{name}_at_{place}" for name in ("kl", "gold") for place in PLACES]
-    means = by_arm(cards, columns)
+    means = by_arm(cards, [*columns, "metrics.length_probe", "metrics.length_probe_width"])
     points = pd.DataFrame(
         [
             {"labels": row["arm"], "kl": row[f"metrics.kl_at_{p}"], "gold": row[f"metrics.gold_at_{p}"]}
@@ -148,16 +148,41 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
             for p in PLACES
         ]
     )
-    return chart(
-        points,
-        {"type": "line", "point": True},
-        width=620,
-        height=360,
-        x=quantitative("kl", "KL to the reference (nats)"),
-        y=quantitative("gold", "gold reward above the reference (sd)"),
-        color=nominal("labels", "reward model"),
-        order={"field": "kl"},
+    probe = means["metrics.length_probe"]
+    width = means["metrics.length_probe_width"]
+    probes = pd.DataFrame(
+        {"labels": means["arm"], "probe": probe, "low": probe - width, "high": probe + width}
     )
+    arms = list(means["arm"])
+    colour = nominal("labels", "reward model", sort=arms)
+    across = "length probe, with a card's 95 % interval (0 is no bias)"
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "vconcat": [
+            {
+                "width": 560,
+                "height": 90,
+                "data": {"values": records_of(probes)},
+                "encoding": {"y": nominal("labels", None, axis=None, sort=arms), "color": colour},
+                "layer": [
+                    layer("rule", x=quantitative("low", across), x2={"field": "high"}),
+                    layer("point", x=quantitative("probe", across)),
+                ],
+            },
+            {
+                "width": 560,
+                "height": 300,
+                "data": {"values": records_of(points)},
+                **layer(
+                    {"type": "line", "point": True},
+                    x=quantitative("kl", "KL to the reference (nats)"),
+                    y=quantitative("gold", "gold reward above the reference (sd)"),
+                    color=colour,
+                    order={"field": "kl"},
+                ),
+            },
+        ],
+    }
 
 
 def conclusion(runs: pd.DataFrame) -> str:
