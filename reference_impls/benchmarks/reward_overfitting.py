@@ -355,14 +355,19 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
-    """Vega-Lite: excess test loss over epochs, and gold reward as the policy is pushed, on sequences."""
+    """Vega-Lite: excess test loss over epochs, and gold reward as the policy is pushed, on sequences.
+
+    Early stopping is one point, the loss of the model that it returns: its curve goes on past the stop.
+    """
     sequences = runs[(runs["method"] == "ids") & ~runs["arm"].str.contains("even coverage")]
     means = sequences.groupby("arm", sort=False).mean(numeric_only=True)
     loss = [
         {"training": arm, "epoch": epoch, "value": row[f"metrics.excess_{epoch}"]}
-        for arm, row in means.drop(index="pessimism", errors="ignore").iterrows()
+        for arm, row in means.drop(index=["pessimism", "early stopping"]).iterrows()
         for epoch in EPOCHS
     ]
+    stopped = {"training": "early stopping", "epoch": EPOCHS[-1]}
+    loss.append({**stopped, "value": means.loc["early stopping", "metrics.excess_end"]})
     gold = [
         {"training": arm, "nats": nats, "value": row[f"metrics.gold_at_{nats}"]}
         for arm, row in means.iterrows()
@@ -391,7 +396,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
                 {
                     "field": "epoch",
                     "title": "epoch",
-                    "scale": {"type": "log"},
+                    "scale": {"type": "log", "nice": False},
                     "axis": {"values": list(EPOCHS)},
                 },
                 "test cross-entropy above the labels' entropy (nats)",
