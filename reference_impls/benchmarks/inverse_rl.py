@@ -267,6 +267,8 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
         "metrics.regained": "gold regained",
         "metrics.explained": "behaviour explained",
         "metrics.threshold_accuracy": "right side of 0",
+        "metrics.pair_accuracy_sd": "sd over learners: pairs right",
+        "metrics.threshold_accuracy_sd": "sd over learners: side of 0",
     }
     return mean_table(runs, columns, {"arm": "way"})
 
@@ -290,14 +292,18 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
 def conclusion(runs: pd.DataFrame) -> str:
     """Compare the estimators with each other and with the closed form, and say what a threshold at 0 makes of it."""
     names = ["metrics.pair_accuracy", "metrics.regained", "metrics.threshold_accuracy"]
-    means = by_arm(runs, names).set_index("arm")
+    spreads = ["metrics.pair_accuracy_sd", "metrics.threshold_accuracy_sd"]
+    means = by_arm(runs, [*names, *spreads]).set_index("arm")
     right, gold = means["metrics.pair_accuracy"], means["metrics.regained"]
     ways = sorted(("logistic", "max-margin"), key=lambda arm: -float(right[arm]))
     known, ten = "log-ratio (probabilities known)", "max-margin, ten learners, 200 pairs"
     level = float(means["metrics.threshold_accuracy"][known])
+    pairs_sd, side_sd = (float(means[name][ten]) for name in spreads)
     return (
         f"From sampled answers the {ways[0]} loss orders {right[ways[0]]:.2f} of unseen pairs right and the {ways[1]} "
         f"loss {right[ways[1]]:.2f}, where known probabilities give {right[known]:.2f}. Training again with their "
         f"rewards regains {gold[ways[0]]:.2f} and {gold[ways[1]]:.2f} of the true reward's gain, and with rewards from "
-        f"200 pairs {gold[ten]:.2f}. By the side of 0 that it puts answers on, even the log-ratio scores {level:.2f}."
+        f"200 pairs {gold[ten]:.2f}. By the side of 0 that it puts answers on, even the log-ratio scores {level:.2f}. "
+        f"Ten learners of the same 200 pairs spread by {pairs_sd:.3f} (sd) in the share of pairs and by {side_sd:.3f} "
+        f"in the share on the true side of 0."
     )

@@ -406,7 +406,10 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
     points = pd.DataFrame(
         {
             "arm": means["arm"],
-            "method": means["arm"].str.split(",").str[0],
+            "method": means["arm"]
+            .str.replace(r"^BFPO, (alpha 0|\d.*)$", "BFPO with other data or alpha", regex=True)
+            .str.split(",")
+            .str[0],
             "goals": means["arm"]
             .str.contains("no conflict")
             .map({True: "uncorrelated", False: "in conflict"}),

@@ -101,5 +101,5 @@ def conclusion(runs: pd.DataFrame) -> str:
     return (
         f"With the reward paid at the end and no discount, the return of the token process and the expected reward of "
         f"whole answers {agree} (largest difference {off:.1g}). A discount of 0.5 makes the optimal answers {shorter} "
-        f"({cut:.1f} against {length:.1f} tokens) and leaves {left:.2f} of the reward of {reward:.2f}."
+        f"({cut:.1f} against {length:.1f} tokens) and leaves a reward of {left:.2f} out of {reward:.2f}."
     )
