@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import by_arm, mean_table
+from reference_impls.benchmarks.summary import by_arm, half_width, mean_table
 
 BENCHMARK = {
     "key": "refreshed-rewards",
@@ -217,7 +217,10 @@ def conclusion(runs: pd.DataFrame) -> str:
     promised, delivered = (
         measured(means, "one round, 500 labels", name) for name in ("proxy_at_6_nats", "gold_at_6_nats")
     )
-    pays = "raises" if fresh > one else "does not raise"
+    by_seed = runs.pivot(index="seed", columns="arm", values="metrics.gold_at_6_nats")
+    gains = by_seed[POLICY] - by_seed["one round"]
+    gain, width = float(gains.mean()), half_width(gains)
+    pays = "raises" if gain > width else "lowers" if gain < -width else "does not clearly change"
     turned = [str(arm) for arm in means.index if measured(means, str(arm), "gold_lost") >= 0.1]
     where = (
         f"turns over by a tenth of a sd or more for: {'; '.join(turned)}" if turned else "turns over nowhere"
@@ -225,8 +228,8 @@ def conclusion(runs: pd.DataFrame) -> str:
     verdict = "more" if promised > delivered else "no more"
     return (
         f"At 8,000 labels and 6 nats from the reference, spending the second half on the tuned policy's own answers "
-        f"{pays} the gold reward ({fresh:.2f} against {one:.2f} in one round and {again:.2f} with two rounds on "
-        f"reference answers). With 500 labels the reward model promises {verdict} than it delivers "
-        f"({promised:.1f} for a gold reward of {delivered:.2f}). Gold "
+        f"{pays} the gold reward ({fresh:.2f} against {one:.2f} in one round, {gain:+.2f} ± {width:.2f}, "
+        f"and {again:.2f} with two rounds on reference answers). With 500 labels the reward model promises {verdict} "
+        f"than it delivers ({promised:.1f} for a gold reward of {delivered:.2f}). Gold "
         f"{where}."
     )
