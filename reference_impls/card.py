@@ -96,7 +96,7 @@ def _numbers(m: Mapping[str, float]) -> list[tuple[str, str]]:
     return [
         ("agreement with an annotator, known prompts", shown("accuracy")),
         ("agreement with an annotator, held-out prompts", shown("heldout_accuracy")),
-        ("agreement of two annotators (the ceiling of a label)", shown("ceiling")),
+        ("agreement of two annotators (what one label is worth as a guess at another)", shown("ceiling")),
         ("calibration slope (1 is calibrated, less is over-confident)", shown("calibration", 2)),
         ("length probe (0 is no bias, above 0 it prefers length)", shown("length_probe")),
         ("highest gold reward along the push", f"{m['peak_gold']:.2f} at {m['peak_kl']:.1f} nats"),

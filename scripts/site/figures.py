@@ -76,7 +76,8 @@ def theme(scheme: str) -> dict[str, Any]:
     words = {"labelColor": quiet, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12}
     return {
         "background": "transparent",
-        "padding": {"left": 5, "top": 5, "right": 16, "bottom": 5},
+        # Wide enough for names in the wider letters of a reader who has none of the fonts.
+        "padding": {"left": 14, "top": 5, "right": 28, "bottom": 5},
         "font": FONT,
         "view": {"stroke": "transparent"},
         "axis": {
