@@ -290,6 +290,39 @@ def _ids(one: ModuleType, other: ModuleType, batch: Batch, met: bool) -> tuple[T
 
 
 @reduction(
+    "ids",
+    "bradley-terry",
+    r"IDS ends where Bradley-Terry plus $\frac\lambda2 \|\theta - \theta_1\|^2$ has its minimum: an L2 pull to the "
+    r"initial weights, up to the first step",
+    r"a reward that is linear in its weights, full steps $\alpha$ on the summed loss, $\lambda = "
+    r"\frac{\eta}{\alpha (1 - \eta)}$ with $\eta$ the rate at which labels move",
+    "a reward that bends: a sine is added to each difference",
+)
+def _ids_pull(one: ModuleType, other: ModuleType, batch: Batch, met: bool) -> tuple[Tensor, Tensor]:
+    """The pull's slope and minus the slope of Bradley-Terry, both where smoothing ends."""
+    import torch
+
+    features, step, rate = batch.scores.detach(), 0.3, 0.3
+    zeros, labels = torch.zeros_like(features[:, 0]), torch.ones_like(features[:, 0])
+    theta = early = torch.zeros_like(features[0])
+
+    def margins(weights: Tensor) -> Tensor:
+        linear = features @ weights
+        return linear if met else linear + linear.sin()
+
+    def slope(loss: Callable[..., Tensor], *labels: Tensor) -> Tensor:
+        weights = theta.clone().requires_grad_()
+        return torch.autograd.grad(loss(margins(weights), zeros, *labels).sum(), weights)[0]
+
+    for epoch in range(200):
+        theta = theta - step * slope(one.soft_label_loss, labels)
+        labels = one.updated_labels(labels, margins(theta), zeros, rate)
+        early = theta if epoch == 0 else early
+    pull = rate / step / (1 - rate) * (theta - early)
+    return pull, -slope(other.bradley_terry_loss)
+
+
+@reduction(
     "plackett-luce",
     "bradley-terry",
     "a ranking of two answers is a comparison",

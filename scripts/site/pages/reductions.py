@@ -16,6 +16,13 @@ INTRODUCTION = (
     "batches of ragged answers the two losses and their gradients agree to nine digits, and where the condition is "
     "dropped they do not."
 )
+SYMBOLS = (
+    r"$\rho$ is the log-ratio $\log\frac{\pi(y)}{\pi_{ref}(y)}$ of an answer's probability under the policy and under "
+    r"the reference, $\rho_w$ and $\rho_l$ those of the chosen and of the rejected answer, $\Delta = \rho_w - \rho_l$, "
+    r"$\ell$ a loss and $A$ an advantage. *Ratio* means that of the policy in training to the one that wrote the "
+    r"answers. Other letters are the settings of the method in question, whose page explains them. *Deviation* is what "
+    r"is left between the two sides under the condition, *control* what there is without it."
+)
 COLUMN, ROW, MARGIN = 250, 44, 24
 WIDTH, HEIGHT = 210, 30
 
@@ -36,6 +43,7 @@ def page(view: View) -> Page:
                 "figure", scroll_box(_graph(view, proofs), "Graph of methods"), element("figcaption", caption)
             ),
             Heading("Statements, conditions and controls"),
+            view.prose(SYMBOLS),
             _table(view, proofs),
             element(
                 "p",
@@ -107,6 +115,7 @@ def _graph(view: View, proofs: list[Mapping[str, Any]]) -> Html:
         boxes,
         viewBox=f"0 0 {wide} {high}",
         width=wide,
+        class_="method-graph",
         role="img",
         aria_label="Graph of methods; the table below says the same",
     )
@@ -125,7 +134,7 @@ def _table(view: View, proofs: list[Mapping[str, Any]]) -> Html:
                     view.inline(entry["statement"]),
                     view.inline(entry["condition"]),
                     view.inline(entry["control"]),
-                    f"{entry['deviation']:.0e}",
+                    f"{entry['deviation']:.0e}" if entry["deviation"] else "0",
                     f"{entry['control_deviation']:.2g}",
                 )
             ],
@@ -133,4 +142,5 @@ def _table(view: View, proofs: list[Mapping[str, Any]]) -> Html:
         for entry in proofs
     ]
     top = element("tr", [element("th", name, scope="col") for name in head])
-    return scroll_box(element("table", element("thead", top), element("tbody", rows)), "Reductions")
+    whole = element("table", element("thead", top), element("tbody", rows), class_="reductions")
+    return scroll_box(whole, "Reductions")

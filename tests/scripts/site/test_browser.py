@@ -173,6 +173,15 @@ def test_wide_parts_scroll_in_their_own_box(browser, address: str) -> None:
     context.close()
 
 
+def test_words_in_tables_stay_whole(page, address: str) -> None:
+    page.goto(address + "methods/")
+    for inside in ("a", "code"):
+        style = page.locator(f".scroll td {inside}").first.evaluate(
+            "n => [getComputedStyle(n).wordBreak, getComputedStyle(n).overflowWrap]"
+        )
+        assert style == ["normal", "normal"], inside
+
+
 def test_text_has_contrast(page, address: str) -> None:
     """Labels, quiet text and links against their ground, in both schemes: at least 4.5 to 1."""
     page.goto(address + "methods/toy/")
