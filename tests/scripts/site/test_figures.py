@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scripts.site.figures import SCHEMES, FigureError, figure_svg
+from scripts.site.figures import SCHEMES, FigureError, figure_size, figure_svg, text_width
 
 SPEC = {
     "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -59,3 +59,36 @@ def test_a_bad_specification_is_one_sentence() -> None:
 def test_a_figure_fetches_nothing() -> None:
     with pytest.raises(FigureError):
         figure_svg({**SPEC, "data": {"url": "https://example.org/data.csv"}}, "light")
+
+
+def label_width(label: str, weight: str) -> float:
+    """Pixels by which an axis label widens a figure, as the renderer measures it."""
+
+    def wide(name: str) -> int:
+        spec = {**SPEC, "data": {"values": [{"x": name, "y": 1}]}, "width": 10}
+        axis = {"labelLimit": 9999, "labelFontWeight": weight}
+        spec["encoding"] = {"y": {"field": "x", "type": "nominal", "title": None, "axis": axis}}
+        return figure_size(spec)[0]
+
+    return wide(label * 10) - wide(label)
+
+
+@pytest.mark.parametrize("weight", ["normal", "bold"])
+@pytest.mark.parametrize("first", range(32, 127, 5))
+def test_widths_are_those_of_the_renderer(first: int, weight: str) -> None:
+    # A letter on either side, as spaces at the ends are dropped.
+    label = "a" + "".join(chr(c) for c in range(first, min(first + 5, 127))) + "…−a"
+    assert text_width(label * 9, 12, weight == "bold") == pytest.approx(label_width(label, weight), abs=2.5)
+
+
+def test_text_keeps_the_width_it_was_laid_out_for() -> None:
+    drawn = ElementTree.fromstring(figure_svg(SPEC, "light"))
+    texts = [node for node in drawn.iter() if node.tag.endswith("}text") and node.text]
+    assert texts and all(node.get("lengthAdjust") == "spacingAndGlyphs" for node in texts)
+    for node in texts:
+        assert float(node.get("textLength", "0")) > 0
+
+
+def test_no_two_of_a_dozen_arms_share_a_colour() -> None:
+    for colours in SCHEMES.values():
+        assert len(set(colours["series"].split())) == 12
