@@ -156,7 +156,7 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
         "metrics.reliability_error": "error of the reliabilities",
         "cost.labels": "votes",
     }
-    return mean_table(runs, columns, {"arm": "votes"})
+    return mean_table(runs, columns, {"arm": "votes on a pair, and how they are read"})
 
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:

@@ -59,16 +59,27 @@ def shown(mean: float, ci: float, digits: int = 2) -> str:
     if mean is None or math.isnan(mean):
         return "–"
     interval = "" if math.isnan(ci) else f" ± {ci:.{digits}f}"
-    return f"{mean:.{digits}f}{interval}"
+    return f"{mean:z.{digits}f}{interval}"
 
 
 def mean_table(runs: pd.DataFrame, columns: dict[str, str], keys: dict[str, str]) -> pd.DataFrame:
-    """A table to show: ``keys`` and ``columns`` map record columns to headings; cells are mean ± interval."""
+    """A table to show: ``keys`` and ``columns`` map record columns to headings; cells are mean ± interval.
+
+    Counts that are the same for every seed are whole numbers. Raises ValueError if two headings are the same.
+    """
+    headings = [*keys.values(), *columns.values(), "seeds"]
+    if len(set(headings)) < len(headings):
+        raise ValueError(f"two columns of a table have one heading: {', '.join(headings)}")
     summary = by_arm(runs, list(columns), list(keys))
     table = summary[list(keys)].rename(columns=keys)
     for column, heading in columns.items():
-        cells = zip(summary[column], summary[f"{column}_ci"], strict=True)
-        table[heading] = [shown(mean, ci) for mean, ci in cells]
+        cells = list(zip(summary[column], summary[f"{column}_ci"], strict=True))
+        counts = all(
+            mean >= 100 and mean == int(mean) and not ci > 0 for mean, ci in cells if not math.isnan(mean)
+        )
+        table[heading] = [
+            f"{mean:,.0f}" if counts and not math.isnan(mean) else shown(mean, ci) for mean, ci in cells
+        ]
     table["seeds"] = summary["seeds"]
     return table
 

@@ -138,7 +138,7 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
         "metrics.agreement": "agreement with supervisor",
         "metrics.gap_closed": "gap closed in J",
     }
-    return mean_table(runs, columns, {"arm": "student"})
+    return mean_table(runs, columns, {"arm": "training"})
 
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:

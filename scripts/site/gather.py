@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -41,6 +42,10 @@ Found = TypeVar("Found")
 Record = dict[str, Any]
 Runs = dict[tuple[str, str], list[Record]]
 HEADLINES = ("gap_closed", "target_gap", "kl_efficiency", "gold_reward")
+NO_SHARE = 1000.0
+"""A yardstick this far from 0 is a quotient by almost nothing, as for a method whose optimum is the reference."""
+SIGNED_ZERO = re.compile(r"(?<![\w.)])[-+−](?=0(?:\.0+)?(?![\d.]*\d))")
+HYPHEN = re.compile(r"(?<![\w.)])-(?=\d)")
 
 
 def gather(root: Path, repository: str = "") -> Atlas:
@@ -146,9 +151,10 @@ def _method_results(runs: list[tuple[str, Record]]) -> Table | None:
 
 
 def _interval(values: list[float | None]) -> str:
-    """Mean and half the width of its 95 % interval."""
+    """Mean and half the width of its 95 % interval; a dash where a share was taken of nothing."""
     known = pd.Series([value for value in values if value is not None], dtype=float)
-    return shown(float(known.mean()), half_width(known), digits=3)
+    mean = float(known.mean())
+    return "–" if abs(mean) >= NO_SHARE else in_print(shown(mean, half_width(known), digits=3))
 
 
 def _benchmark(facts: registry.Benchmark, root: Path, runs: Runs, problems: list[str]) -> Benchmark:
@@ -206,7 +212,7 @@ def _results(facts: registry.Benchmark, root: Path, records: list[Record]) -> Re
         runs = run_records.frame(records)
         table = _table(module.table(runs))
         figure: Mapping[str, Any] = module.figure(runs)
-        conclusion = str(module.conclusion(runs))
+        conclusion = in_print(str(module.conclusion(runs)))
     except Exception as error:
         raise registry.Problem(
             f"{facts.path.name} fails on its records: {type(error).__name__}: {error}"
@@ -286,8 +292,13 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value)
+        return in_print(f"{value:.3f}" if abs(value) < 1000 else f"{value:,.0f}")
+    return in_print(str(value))
+
+
+def in_print(words: str) -> str:
+    """Numbers in words with a minus for a hyphen, and without a sign where they have been rounded to zero."""
+    return HYPHEN.sub("−", SIGNED_ZERO.sub("", words))
 
 
 def _contracts(implementations: Path, root: Path, problems: list[str]) -> dict[str, Contract]:

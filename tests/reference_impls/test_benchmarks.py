@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from reference_impls.bench import is_default
+from reference_impls.benchmarks.summary import mean_table
 from reference_impls.registry import Benchmark, benchmarks, claim_tests, config_values, methods
 
 ALL = benchmarks()
@@ -93,3 +94,25 @@ def test_claims_are_judged_by_measures_that_give_a_number_for_these_runs() -> No
 def test_every_method_is_recorded_with_its_defaults_somewhere() -> None:
     arms = [arm for benchmark in ALL.values() for arm in benchmark.arms]
     assert {arm.method for arm in arms if is_default(arm)} == set(methods())
+
+
+def test_tables_show_counts_whole_and_zero_without_a_sign() -> None:
+    runs = pd.DataFrame(
+        {
+            "arm": ["a", "a"],
+            "seed": [0, 1],
+            "labels": [2400, 2400],
+            "gain": [-0.001, 0.0],
+            "kl": [1500.0, 1501.0],
+        }
+    )
+    table = mean_table(runs, {"labels": "labels", "gain": "gain", "kl": "KL"}, {"arm": "method"})
+    assert table["labels"].tolist() == ["2,400"]
+    assert table["gain"].tolist() == ["0.00 ± 0.01"]
+    assert table["KL"].tolist() == ["1500.50 ± 6.35"]
+
+
+def test_no_two_columns_of_a_table_have_one_heading() -> None:
+    runs = pd.DataFrame({"arm": ["a"], "seed": [0], "labels": [600]})
+    with pytest.raises(ValueError, match="one heading"):
+        mean_table(runs, {"labels": "votes"}, {"arm": "votes"})

@@ -146,10 +146,21 @@ def measured(view: View, benchmark: Benchmark) -> tuple[Html, ...]:
     return (
         question,
         figure,
-        details("The table behind this figure", table, class_="fold figure-table"),
+        details("The table behind this figure", table, _yardsticks(view), class_="fold figure-table"),
         *_choices_part(benchmark),
         _provenance_part(view, results.provenance, benchmark),
         gpu(benchmark),
+    )
+
+
+def _yardsticks(view: View) -> Html:
+    """How to read the numbers of a table."""
+    return element(
+        "p",
+        "Means over seeds, ± half the 95 % interval; a dash where nothing was measured. ",
+        element("a", "What the yardsticks mean", href=view.to("about/yardsticks.md")),
+        ".",
+        class_="provenance",
     )
 
 
@@ -165,7 +176,7 @@ def _choices_part(benchmark: Benchmark) -> tuple[Html, ...]:
     if benchmark.ungridded:
         words = (
             f"Chosen by hand on the seeds 100 and 101; the grid is written but has not been run: "
-            f"{', '.join(benchmark.ungridded)}."
+            f"{'; '.join(benchmark.ungridded)}."
         )
         parts.append(element("p", words))
     return (details("How the settings were chosen", *parts, class_="fold"),) if parts else ()

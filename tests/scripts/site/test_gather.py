@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from scripts.site.gather import gather
+from scripts.site.gather import gather, in_print
 
 
 def test_everything_is_gathered(small: Path) -> None:
@@ -40,6 +40,11 @@ def test_means_have_intervals(small: Path) -> None:
     # Two values d apart: mean ± 12.706 * d / 2.
     assert results.rows[0] == ("toys", "slow", "cpu", "2", "0.505 ± 0.064")
     assert ("toys", "fast (oracle)", "cuda", "1", "0.770") in results.rows
+
+
+def test_numbers_are_printed_with_a_minus_and_zero_without_a_sign() -> None:
+    said = "it moves by -0.00 (+0.00), -0.01 and +0.10; best-of-16 on 2026-11-30, -0.0 ± 0.1"
+    assert in_print(said) == "it moves by 0.00 (0.00), −0.01 and +0.10; best-of-16 on 2026-11-30, 0.0 ± 0.1"
 
 
 def test_changed_settings_make_records_and_contracts_stale(fresh: Path) -> None:
