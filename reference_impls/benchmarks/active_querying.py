@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from reference_impls.benchmarks.figures import chart, nominal, quantitative
-from reference_impls.benchmarks.summary import along_training, arm_means, mean_table
+from reference_impls.benchmarks.summary import along_training, arm_means, by_arm, mean_table
 
 BENCHMARK = {
     "key": "active-querying",
@@ -219,7 +219,12 @@ def conclusion(runs: pd.DataFrame) -> str:
     ]
     best, worst = max(criteria, key=lambda arm: right[arm]), min(criteria, key=lambda arm: right[arm])
     doubled = right["random, twice the labels"]
-    worth = "more than" if right[best] > doubled else "less than"
+    intervals = by_arm(runs, ["metrics.heldout_pair_accuracy"]).set_index("arm")[
+        "metrics.heldout_pair_accuracy_ci"
+    ]
+    spread = max(float(intervals[arm]) for arm in (best, "random, twice the labels"))
+    lead = right[best] - doubled
+    worth = "about" if abs(lead) <= spread else "more than" if lead > 0 else "less than"
     against = "below" if right[worst] < right["random"] else "above"
     return (
         f"After 600 random labels the reward orders {right['random']:.3f} of the held-out pairs rightly, after 1,200 "

@@ -168,13 +168,22 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         {"clicks": row["arm"], "match": row[columns[0]], "ranker": row[columns[1]]}
         for row in records_of(by_arm(runs, columns))
     ]
+    for row in rows:
+        others = ((other["ranker"] - row["ranker"], other["match"] - row["match"]) for other in rows)
+        row["side"] = "left" if any(0 < x < 0.4 and abs(y) < 0.012 for x, y in others) else "right"
+    sides = {"right": {"align": "left", "dx": 7}, "left": {"align": "right", "dx": -7}}
+    names = [
+        layer(
+            {"type": "text", "fontSize": 10, **place},
+            [row for row in rows if row["side"] == side],
+            text={"field": "clicks", "type": "nominal"},
+        )
+        for side, place in sides.items()
+    ]
     return layered(
         rows,
         layer({"type": "point", "filled": True, "size": 80}),
-        layer(
-            {"type": "text", "align": "left", "dx": 7, "fontSize": 10},
-            text={"field": "clicks", "type": "nominal"},
-        ),
+        *names,
         width=520,
         height=360,
         x=quantitative("ranker", "correlation with what is the old ranker's own in its order"),

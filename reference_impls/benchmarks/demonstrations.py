@@ -177,12 +177,13 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         for use, name in USES.items()
         for shots in SHOTS
     ]
+    scale, axis = {"type": "log", "base": 2}, {"values": SHOTS}
     return chart(
         rows,
         {"type": "line", "point": True},
         width=520,
         height=320,
-        x=quantitative("shots", "demonstrations per label", scale={"type": "log", "base": 2}),
+        x=quantitative("shots", "demonstrations per label", scale=scale, axis=axis),
         y=quantitative("accuracy", "accuracy (chance: a third)"),
         color=nominal("demonstrations", None, sort=None),
     )

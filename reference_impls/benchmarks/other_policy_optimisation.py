@@ -183,10 +183,12 @@ def conclusion(runs: pd.DataFrame) -> str:
     gap, masked = means["metrics.gap_closed"], means["metrics.optimum_masked"]
     others = ("NLPO", "APA", "APA as released", "REBEL")
     best = max(others, key=lambda arm: float(gap[arm]))
-    ahead = [arm for arm in others if gap[arm] > gap["PPO"]]
+    spread = means["metrics.gap_closed_ci"]
+    ahead = [arm for arm in others if gap[arm] - gap["PPO"] > max(spread[arm], spread["PPO"])]
     return (
-        f"With 12,800 answers RLOO closes {gap['RLOO']:.2f} of the gap and PPO {gap['PPO']:.2f}; of NLPO, APA, APA as "
-        f"released and REBEL {', '.join(ahead) or 'none'} come out ahead of PPO, {best} furthest ({gap[best]:.2f}). "
+        f"With 12,800 answers RLOO closes {gap['RLOO']:.2f} of the gap and PPO {gap['PPO']:.2f}. Of the four others "
+        f"(NLPO, APA, APA as released, REBEL) {best} closes most ({gap[best]:.2f}); ahead of PPO by more than the "
+        f"interval over seeds: {', '.join(ahead) or 'none'}. "
         f"NLPO closes {gap['NLPO']:.2f} with its mask renewed, which has lost {masked['NLPO']:.2f} of the optimum's "
         f"mass, and {gap['NLPO, first mask']:.2f} with the first one ({masked['NLPO, first mask']:.2f}). APA closes "
         f"{gap['APA']:.2f}. On answers of the reference alone pairs close "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reference_impls.benchmarks.figures import layer, layered, nominal, quantitative
+from reference_impls.benchmarks.figures import nominal, quantitative
 from reference_impls.benchmarks.summary import arm_means, by_arm, mean_table, records_of
 
 BENCHMARK = {
@@ -210,32 +210,38 @@ def table(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(runs: pd.DataFrame) -> dict[str, object]:
-    """Vega-Lite: gap closed against the strength of the fitted preferences."""
-    means = by_arm(runs, ["metrics.gap_closed", "metrics.strength", "metrics.match"])
+    """Vega-Lite: gap closed and strength of the fitted preferences, a row per likelihood."""
+    panels = {
+        "metrics.gap_closed": "share of the gap in J closed",
+        "metrics.strength": "strength of the fitted preferences (1 is right)",
+    }
     rows = [
         {
+            "arm": row["arm"],
             "annotators": str(row["arm"]).split(": ")[0],
-            "likelihood": str(row["arm"]).split(": ")[1],
-            "strength": row["metrics.strength"],
-            "gap": row["metrics.gap_closed"],
-            "match": row["metrics.match"],
+            "panel": panel,
+            "value": row[column],
         }
-        for row in records_of(means)
+        for row in records_of(by_arm(runs, list(panels)))
+        for column, panel in panels.items()
     ]
-    return layered(
-        rows,
-        layer(
-            {"type": "point", "filled": True, "size": 80},
-            color=nominal("annotators", "annotators"),
-            shape=nominal("annotators", "annotators"),
-        ),
-        layer(
-            {"type": "text", "align": "left", "dx": 7, "fontSize": 10},
-            text={"field": "likelihood", "type": "nominal"},
-        ),
-        x=quantitative("strength", "strength of the fitted preferences (1 is right)", scale={"zero": False}),
-        y=quantitative("gap", "share of the gap in J closed", scale={"zero": False}),
-    )
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "data": {"values": rows},
+        "facet": {"column": nominal("panel", None, sort=None)},
+        "resolve": {"scale": {"x": "independent"}},
+        "spec": {
+            "width": 260,
+            "height": {"step": 20},
+            "mark": {"type": "point", "filled": True, "size": 80},
+            "encoding": {
+                "x": quantitative("value", None, scale={"zero": False}, axis={"tickCount": 6}),
+                "y": nominal("arm", None, sort=None),
+                "color": nominal("annotators", "annotators", sort=None),
+                "shape": nominal("annotators", "annotators", sort=None),
+            },
+        },
+    }
 
 
 def conclusion(runs: pd.DataFrame) -> str:
