@@ -49,7 +49,10 @@ GROUPS = r"""
 A standard deviation or a clip makes the gradient depend on the whole group in ways that no formula undoes. So here the
 world is small (one prompt, eight answers of one token) and all {groups:,} multisets of {group} answers are listed, each
 with its probability. *Cosine* and *scale* compare the mean gradient with the true one; *answers* is as above, relative
-to the estimator's own mean. The older policy is a step of 0.1 or 0.4 (times the standardised reward, in logits) behind.
+to the estimator's own mean. As advantages, *leave-one-out* is what RLOO uses, the *group mean* Dr. GRPO, *group mean
+and deviation* GRPO, and leaving groups without spread out is DAPO's dynamic sampling; the *clip* is PPO's, which GRPO
+has too, and bounds the ratio of new to old probability by one plus or minus 0.2. The older policy is a step of 0.1 or
+0.4 (times the standardised reward, in logits) behind.
 """
 GROUPS_AFTER = r"""
 - The **group mean** instead of leave-one-out shrinks signal and noise alike, by $\frac{n-1}{n}$: the same thing at

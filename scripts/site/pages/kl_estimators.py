@@ -66,7 +66,7 @@ SHORT = r"""
   $\mathrm{KL}(\pi_{\mathrm{ref}} \,\|\, \pi)$, and $k_1$ descends nothing at all.
 - **In the loss, summed over tokens,** which is how most code does it, $k_2$ and $k_3$ follow a direction that is
   not the gradient of *any* function.
-- **With the ratio upside down** $k_1$ in the reward pays for drifting away.
+- **With the ratio upside down,** $k_1$ in the reward pays for drifting away.
 """
 VALUES = r"""
 The exact divergence is {forward:.3f} nats. The *mean* is what an estimate converges to with many answers, the
@@ -85,7 +85,8 @@ does not have *gradient* zero; it contributes $-\nabla_\theta \mathrm{KL}(\pi_{\
 reference the two divergences agree to second order, so the penalty all but vanishes there.
 """
 LOSS = r"""
-The mean of $\nabla_\theta K(y)$ over answers held fixed, as automatic differentiation computes it.
+The mean of $\nabla_\theta K(y)$ over answers held fixed, as automatic differentiation computes it. Total
+variation is $\frac12 \sum_y |\pi(y) - \pi_{\mathrm{ref}}(y)|$.
 """
 LOSS_AFTER = r"""
 *Why $k_1$ gives nothing:* its gradient is $\nabla_\theta \log \pi_\theta(y)$, whose mean under $\pi_\theta$ is zero.
@@ -98,7 +99,8 @@ For answers of one token the difference disappears.
 """
 REVERSED = r"""
 A common slip is to pass the two log-probabilities in the other order, so that $\rho$ changes its sign. $k_2$ does
-not notice. Whole answers, written by the policy:
+not notice. $\chi^2(\pi \,\|\, \pi_{\mathrm{ref}})$ is the mean of $\pi(y) / \pi_{\mathrm{ref}}(y)$ under the policy,
+minus 1, and dominated by the answers that the reference hardly ever gives. Whole answers, written by the policy:
 """
 OLD = r"""
 Answers are often written by a slightly older policy, or at another temperature, and used without importance

@@ -13,6 +13,17 @@ INTRODUCTION = (
     "Bugs that published code or published formulas once had. Each is kept as a mutant: it is put into our "
     "code, and a check of the method's contract, or a named check on the exact bed, has to notice it."
 )
+READING = (
+    "{number} bugs are here, with where and when they were seen; many have been mended since, and finding them was "
+    "the work of those who reported them. *Killed* means that the check named below the bug fails with it, and passes "
+    "without it. *On the exact bed* compares two runs of a method on one instance that differ by the bug alone. The "
+    "share of the gap in J runs from 0 (the reference policy) to 1 (the exact optimum); a method that is a study is "
+    "compared by a measure of its own. One seed moves by a few "
+    "hundredths, so that a small difference, or a gain, is no effect of the bug. Where the number is the same, the bug "
+    "does not act in that run: the setting that it breaks is off or at its neutral value, what it changes is clamped "
+    "or measured afterwards, or Adam, which divides by the size of gradients, does not see it. Such a bug is the "
+    "reason for checks that do not wait for a run to go wrong."
+)
 KINDS = {
     "formula": "A bug in a formula",
     "pipeline": "A bug around the formulas, which shows only in a run",
@@ -24,10 +35,16 @@ def museum(view: View) -> Page:
     atlas = view.atlas
     body: list[Html | Heading] = [Heading("Museum of bugs", 1), element("p", INTRODUCTION, class_="lead")]
     pieces = [piece for contract in atlas.contracts.values() for piece in contract.museum]
+    if pieces:
+        body.append(view.prose(READING.format(number=len(pieces))))
     for module in dict.fromkeys(piece.module for piece in pieces):
         methods = [m for m in atlas.methods.values() if m.module == module]
         links = [element("a", m.name, href=view.to(method_path(m.key))) for m in methods]
-        body.append(Heading(methods[0].name if methods else f"Shared code: {module.rsplit('.', 1)[-1]}"))
+        body.append(
+            Heading(
+                methods[0].name if methods else f"Shared code: {module.rsplit('.', 1)[-1].replace('_', ' ')}"
+            )
+        )
         body.append(element("p", "Tried on ", listed(links), class_="trail") if links else Html(""))
         body += [_piece(view, piece) for piece in pieces if piece.module == module]
     if not pieces:

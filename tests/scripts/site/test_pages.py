@@ -207,6 +207,7 @@ def test_ledger_and_museum_collect(pages: dict[str, str]) -> None:
     museum = words(pages["museum.md"])
     assert "The half was forgotten" in museum and "example/toy: loss.py (0123456789, 2001-02-03)" in museum
     assert "- return (x - optimum) ** 2 / 2 + return (x - optimum) ** 2" in museum
+    assert "bugs are here" in museum and "Killed means that the check named below" in museum
 
 
 def test_the_map_is_a_picture_and_a_list(pages: dict[str, str]) -> None:
