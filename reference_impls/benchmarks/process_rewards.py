@@ -245,7 +245,7 @@ def figure(runs: pd.DataFrame) -> dict[str, object]:
         height=300,
         column=nominal("mistakes", None, sort=None),
         y=nominal("labels", None, sort=None),
-        x=quantitative("sound", "share of sound derivations, best of 16"),
+        x=quantitative("sound", "share sound, best of 16"),
         color=nominal("read", "score read as"),
         shape=nominal("read", "score read as"),
     )

@@ -123,6 +123,7 @@ def theme(scheme: str) -> dict[str, Any]:
             "domainColor": quiet,
             "tickColor": quiet,
             "titlePadding": 8,
+            "labelFlush": False,
             "labelLimit": WHOLE,
         },
         "legend": {
