@@ -30,7 +30,10 @@ SCHEMES: dict[str, dict[str, str]] = {
 FONT = "Arial, 'Liberation Sans', Helvetica, sans-serif"
 WHOLE = 400
 """Pixels that a name may take before it is cut; the renderer's own limits of 160 to 180 cut names in two."""
-# Advance widths of that font in thousandths of its size, plain and bold; other characters count as OTHER.
+VEGA_LITE = re.compile(r"/vega-lite/v(\d+)")
+SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
+VERSIONS = {"5": "5.20"}
+# Advance widths of Arial in thousandths of its size, plain and bold; other characters count as OTHER.
 PLAIN = {
     191: "'", 222: "ijl", 260: "|", 278: " !,./:;I[\\]ft", 333: "()-`r", 334: "{}", 355: '"', 389: "*", 469: "^",
     500: "Jcksvxyz", 584: "+<=>~−", 611: "FTZ", 667: "&ABEKPSVXY", 722: "CDHNRUw", 778: "GOQ", 833: "Mm", 889: "%",
@@ -44,9 +47,6 @@ BOLD = {
 OTHER = 556
 TEXT = re.compile(r"<text (?P<facts>[^>]*)>(?P<words>[^<]+)</text>")
 FONT_SIZE, HEAVY = re.compile(r'font-size="([\d.]+)px"'), re.compile(r'font-weight="(?:bold|[6-9]00)"')
-VEGA_LITE = re.compile(r"/vega-lite/v(\d+)")
-SIZE = re.compile(r'<svg [^>]*?width="([\d.]+)" height="([\d.]+)"')
-VERSIONS = {"5": "5.20"}
 
 
 class FigureError(ValueError):
@@ -118,6 +118,7 @@ def theme(scheme: str) -> dict[str, Any]:
         "view": {"stroke": "transparent"},
         "axis": {
             **words,
+            "labelFlush": False,
             "titleFontWeight": 600,
             "gridColor": colours["grid"],
             "domainColor": quiet,
