@@ -92,7 +92,7 @@ METHODS = {
         "needs": ["online-samples"],
         "target": "the likelihood of own answers under the instruction that they fulfil, told from the other one",
         "yields": "policy",
-        "preset": {"data": "thumbs", "steps": 120},
+        "preset": {"data": "thumbs", "steps": 120, "lr": 1e-3},
         "knob": {"name": "rounds", "values": [1, 2, 4, 8]},
         "dimensions": {
             "arity": "unary",

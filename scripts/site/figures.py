@@ -124,7 +124,6 @@ def theme(scheme: str) -> dict[str, Any]:
             "domainColor": quiet,
             "tickColor": quiet,
             "titlePadding": 8,
-            "labelFlush": False,
             "labelLimit": WHOLE,
         },
         "legend": {
