@@ -259,7 +259,7 @@ def moved(
     recorded: Mapping[str, object], now: Mapping[str, object], same_arithmetic: bool = True
 ) -> Iterator[tuple[str, object, object]]:
     """The names whose values differ by more than one part in a thousand; elsewhere by more than drift explains."""
-    for name in {**recorded, **now}.keys() - {"arithmetic"}:
+    for name in (name for name in {**recorded, **now} if name != "arithmetic"):
         old, new = recorded.get(name), now.get(name)
         if not close(old, new, same_arithmetic):
             yield name, old, new
