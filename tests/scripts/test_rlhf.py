@@ -197,10 +197,12 @@ def test_build_and_serve_are_handed_on(
     fake = type(sys)("scripts.site.build")
     fake.build_site = lambda *arguments: seen.append(arguments)  # type: ignore[attr-defined]
     fake.serve_site = lambda *arguments: seen.append(arguments)  # type: ignore[attr-defined]
+    fake.write_pages = lambda *arguments: seen.append(arguments) or []  # type: ignore[attr-defined, func-returns-value]
     monkeypatch.setitem(sys.modules, "scripts.site.build", fake)
     assert call(capsys, "build", "--root", str(home), "--out", "there", "--strict")[0] == 0
     assert call(capsys, "serve", "--root", str(home), "--port", "8001")[0] == 0
-    assert seen == [(home, Path("there"), True), (home, "127.0.0.1", 8001)]
+    assert call(capsys, "build", "--root", str(home), "--pages", "leaves")[0] == 0
+    assert seen == [(home, Path("there"), True), (home, "127.0.0.1", 8001), (home, Path("leaves"))]
 
 
 def test_from_a_shell_in_another_folder(home: Path, tmp_path: Path, root: Path) -> None:
